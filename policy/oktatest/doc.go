@@ -1,0 +1,40 @@
+// Package oktatest is a local Okta: an OAuth 2.0 and OpenID Connect server that
+// answers as Okta's custom authorization servers do, for tests, demonstrations
+// and offline development.
+//
+// It keeps Okta's paths (/oauth2/{id}/v1/…), error texts and both error shapes,
+// claim names and their order, id shapes and response headers, and it really
+// checks what Okta checks: PKCE, exact redirect URIs, single-use codes, client
+// credentials, refresh-token rotation, revocation and expiry. Introspection is
+// evaluated at call time, so [Server.Revoke], [Server.Deactivate] and
+// [Server.Advance] show at once. [Server.Fail], [Server.Down] and
+// [Server.Respond] make it misbehave.
+//
+//	okta := oktatest.New(t)
+//	token, err := okta.Token(oktatest.TokenRequest{
+//		Client: "mobile", User: "alice@example.com", Scopes: []string{"orders.read"},
+//	})
+//
+// [New] starts a server on a loopback port and stops it when the test ends.
+// [NewServer] gives an http.Handler without a listener, for a listener of one's
+// own or for [Server.Start].
+//
+// # Trust boundary
+//
+// It is a test double and no identity provider: anybody who reaches it can sign
+// in as any of its users, because every password is accepted. It therefore
+// listens on loopback addresses unless [Config].AllowRemote says otherwise, says
+// on its sign-in page that it is not Okta, keeps keys, codes and tokens in
+// memory only and makes them from crypto/rand. Requests are hostile until
+// parsed: bodies and queries are size-capped, repeated parameters refused, and
+// no redirect goes anywhere but to a registered URI.
+//
+// # What it does not do
+//
+// It has no org authorization server, consent, multi-factor authentication or
+// acr, DPoP, JWT client authentication, implicit or hybrid response types,
+// form_post, device flow, management API or events; where Okta would offer one,
+// a request for it is refused and the metadata does not announce it. Every user
+// is assigned to every client. Where Okta's behaviour is undocumented, the
+// stricter reading was taken.
+package oktatest

@@ -1,0 +1,258 @@
+package oktatest
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) // RFC 7636 §4.1
+
+func (s *Server) token(w http.ResponseWriter, r *http.Request, as *authServer) {
+	form, problem := readForm(r)
+	if problem != nil {
+		problem.write(w)
+		return
+	}
+	app, problem := s.authenticate(r, form)
+	if problem == nil {
+		problem = checkGrantType(r, app, form)
+	}
+	if problem != nil {
+		problem.write(w)
+		return
+	}
+	s.mu.Lock()
+	reply, problem := s.exchange(as, app, form)
+	s.mu.Unlock()
+	if problem != nil {
+		problem.write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, reply)
+}
+
+func checkGrantType(r *http.Request, app *application, form url.Values) *problem {
+	grantType := form.Get("grant_type")
+	switch {
+	case grantType == "":
+		return errGrantTypeMissing
+	case !slices.Contains(supportedGrants, grantType):
+		return errGrantType
+	case !app.allows(grantType):
+		return errGrantNotConfigured(app.Client)
+	case r.Header.Get("Origin") == "": // only browsers send it
+		return nil
+	case grantType == grantCode && form.Get("code_verifier") == "", grantType == grantClient:
+		return errBrowserPKCE
+	}
+	return nil
+}
+
+// exchange needs s.mu.
+func (s *Server) exchange(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+	switch form.Get("grant_type") {
+	case grantCode:
+		return s.redeemCode(as, app, form)
+	case grantRefresh:
+		return s.refresh(as, app, form)
+	default:
+		return s.clientCredentials(as, app, form)
+	}
+}
+
+// redeemCode spends a code. A refused attempt does not: what Okta does then is
+// not documented, and a verifier cannot be guessed.
+func (s *Server) redeemCode(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+	if form.Get("code") == "" {
+		return nil, errParameterMissing("code")
+	}
+	code := s.codes.get(form.Get("code"))
+	switch {
+	case code == nil || code.used || !s.now().Before(code.expires) || code.user.inactive:
+		return nil, errCode
+	case code.as != as:
+		return nil, errOtherServer
+	case code.app != app:
+		return nil, errOtherClient
+	case code.redirectURI != form.Get("redirect_uri"):
+		return nil, errOtherRedirect
+	}
+	if problem := code.verify(form.Get("code_verifier")); problem != nil {
+		return nil, problem
+	}
+	code.used = true
+	return s.issueFirst(&grant{
+		as: as, app: app, user: code.user, scopes: code.scopes, nonce: code.nonce, authTime: code.authTime,
+	})
+}
+
+// verify is RFC 7636 §4.6 for S256, the only method.
+func (a *authorization) verify(verifier string) *problem {
+	switch {
+	case a.challenge == "" && verifier == "":
+		return nil
+	case a.challenge == "":
+		return errVerifierUnexpected
+	case verifier == "":
+		return errVerifierMissing
+	case !verifierPattern.MatchString(verifier):
+		return errPKCE
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	got := base64.RawURLEncoding.EncodeToString(sum[:])
+	if subtle.ConstantTimeCompare([]byte(got), []byte(a.challenge)) != 1 {
+		return errPKCE
+	}
+	return nil
+}
+
+// issueFirst issues the first tokens of a family.
+func (s *Server) issueFirst(g *grant) (*tokenReply, *problem) {
+	reply, err := s.issue(g, g.scopes)
+	if err != nil {
+		return nil, errServer
+	}
+	if g.refreshID != "" {
+		reply.RefreshToken = s.issueRefresh(g)
+	}
+	return reply, nil
+}
+
+func (s *Server) refresh(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+	presented := form.Get("refresh_token")
+	if presented == "" {
+		return nil, errParameterMissing("refresh_token")
+	}
+	t, now := s.tokens.get(fingerprint(presented)), s.now()
+	if t == nil || t.kind != kindRefresh || t.grant.app != app {
+		return nil, errRefresh
+	}
+	if t.grant.as != as {
+		return nil, errOtherServer
+	}
+	if !t.replaced.IsZero() && now.Sub(t.replaced) > refreshLeeway {
+		t.grant.revoked = true // a replayed token: thief and owner cannot be told apart
+	}
+	if !t.live(now) {
+		return nil, errRefresh
+	}
+	scopes, problem := narrow(t.grant.scopes, form.Get("scope"))
+	if problem != nil {
+		return nil, problem
+	}
+	reply, err := s.issue(t.grant, scopes)
+	if err != nil {
+		return nil, errServer
+	}
+	if !app.RotateRefresh {
+		t.touch(now)
+		reply.RefreshToken = presented
+		return reply, nil
+	}
+	if t.replaced.IsZero() {
+		t.replaced = now
+	}
+	reply.RefreshToken = s.issueRefresh(t.grant)
+	return reply, nil
+}
+
+// narrow returns the scopes asked of a refresh, all of them if none is named.
+func narrow(granted []string, raw string) ([]string, *problem) {
+	asked := strings.Fields(raw)
+	if len(asked) == 0 {
+		return granted, nil
+	}
+	denied := slices.DeleteFunc(slices.Clone(asked), func(scope string) bool { return slices.Contains(granted, scope) })
+	if len(denied) > 0 {
+		return nil, errRefreshScopes(denied)
+	}
+	return slices.DeleteFunc(slices.Clone(granted), func(scope string) bool { return !slices.Contains(asked, scope) }), nil
+}
+
+func (s *Server) clientCredentials(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+	scopes, problem := machineScopes(as, form.Get("scope"))
+	if problem != nil {
+		return nil, problem
+	}
+	return s.issueFirst(&grant{as: as, app: app, scopes: scopes})
+}
+
+func machineScopes(as *authServer, raw string) ([]string, *problem) {
+	if slices.ContainsFunc(strings.Fields(raw), func(scope string) bool { return slices.Contains(openIDScopes, scope) }) {
+		return nil, errScopeMachine
+	}
+	return parseScopes(as, raw)
+}
+
+// TokenRequest says whose access token [Server.Token] mints.
+type TokenRequest struct {
+	AuthorizationServer string   // id; empty: the only one there is
+	Client              string   // name or client id
+	User                string   // login or id; empty: a machine token, as from client_credentials
+	Scopes              []string // at least one
+}
+
+// Token mints an access token without browser and network, equal to one that the
+// code flow, or without a user the client_credentials flow, would have issued.
+// It refuses what those would refuse, but asks no secret and no PKCE. It counts
+// as no call, and works while the server is down.
+func (s *Server) Token(req TokenRequest) (string, error) {
+	g, err := s.requestedGrant(req)
+	if err != nil {
+		return "", fmt.Errorf("oktatest: token: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.app.inactive || g.user != nil && g.user.inactive {
+		return "", fmt.Errorf("oktatest: token: client %q or user %q is deactivated", req.Client, req.User)
+	}
+	reply, problem := s.issueFirst(g)
+	if problem != nil {
+		return "", fmt.Errorf("oktatest: token: %s", problem.text)
+	}
+	return reply.AccessToken, nil
+}
+
+func (s *Server) requestedGrant(req TokenRequest) (*grant, error) {
+	if s.URL() == "" {
+		return nil, errors.New("no base URL: set Config.BaseURL or use Start")
+	}
+	g := &grant{as: s.servers[req.AuthorizationServer], app: s.client(req.Client), authTime: s.now()}
+	if req.AuthorizationServer == "" && len(s.servers) == 1 {
+		for _, as := range s.servers {
+			g.as = as
+		}
+	}
+	grantType, scopesOf := grantClient, machineScopes
+	if req.User != "" {
+		g.user = s.user(req.User)
+		grantType, scopesOf = grantCode, parseScopes
+	}
+	switch {
+	case g.as == nil:
+		return nil, fmt.Errorf("no authorization server %q", req.AuthorizationServer)
+	case g.app == nil:
+		return nil, fmt.Errorf("no client %q", req.Client)
+	case req.User != "" && g.user == nil:
+		return nil, fmt.Errorf("no user %q", req.User)
+	case !g.app.allows(grantType):
+		return nil, errors.New(errGrantNotConfigured(g.app.Client).text)
+	}
+	scopes, problem := scopesOf(g.as, strings.Join(req.Scopes, " "))
+	if problem != nil {
+		return nil, errors.New(problem.text)
+	}
+	if slices.Contains(scopes, "offline_access") && !g.app.allows(grantRefresh) {
+		return nil, errors.New(errScopeOffline.text)
+	}
+	g.scopes = scopes
+	return g, nil
+}
