@@ -192,10 +192,14 @@ func TestFindRefuses(t *testing.T) {
 		platform string
 		want     []string // parts of the error
 	}{
-		{"old on PATH", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.37.0") }, "",
-			[]string{"/envoy is version 1.37.0", "minimum 1.37.1", "$DURWARD_ENVOY"}},
-		{"old by number, not by text", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.9.10") }, "",
-			[]string{"/envoy is version 1.9.10"}},
+		{
+			"old on PATH", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.37.0") }, "",
+			[]string{"/envoy is version 1.37.0", "minimum 1.37.1", "$DURWARD_ENVOY"},
+		},
+		{
+			"old by number, not by text", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.9.10") }, "",
+			[]string{"/envoy is version 1.9.10"},
+		},
 		{"old by variable", func(t *testing.T, _ string, _ *release) {
 			t.Setenv(EnvPath, fakeEnvoy(t, t.TempDir(), "1.30.2"))
 		}, "", []string{"$DURWARD_ENVOY", "version 1.30.2", "1.37.1"}},

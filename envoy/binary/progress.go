@@ -70,7 +70,7 @@ func arrived(dir string) int64 {
 	var largest int64
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".whl" {
-			return nil // files come and go while we look
+			return nil //nolint:nilerr // files come and go while we look
 		}
 		if st, err := d.Info(); err == nil {
 			largest = max(largest, st.Size())

@@ -65,8 +65,10 @@ func Start(c Command) (*Process, error) {
 		return nil, fmt.Errorf("start envoy: %w", err)
 	}
 	// Without hot restart, Envoys on one machine share no base id, socket or memory.
-	args := append([]string{"-c", bootstrap, "--admin-address-path", admin, "--disable-hot-restart",
-		"--log-level", "warn", "--concurrency", "2", "--drain-time-s", "1"}, c.Args...)
+	args := append([]string{
+		"-c", bootstrap, "--admin-address-path", admin, "--disable-hot-restart",
+		"--log-level", "warn", "--concurrency", "2", "--drain-time-s", "1",
+	}, c.Args...)
 	p := &Process{cmd: exec.Command(c.Path, args...), adminFile: admin, done: make(chan struct{})}
 	var mu sync.Mutex
 	p.cmd.Stdout = &turns{&mu, orDiscard(c.Stdout)}

@@ -1,0 +1,72 @@
+package envoy
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/durward/durward/policy/catalog"
+	durwardv1 "github.com/durward/durward/proto/durward/v1"
+)
+
+func api(name, base, backend string, hosts ...string) *durwardv1.API {
+	return &durwardv1.API{
+		Name:       name,
+		Frontend:   &durwardv1.Frontend{Hosts: hosts, Path: base},
+		Backend:    &durwardv1.Backend{Url: backend},
+		Operations: []*durwardv1.Operation{{Methods: []string{"GET"}, Path: "/**", Public: true}},
+	}
+}
+
+// small is a configuration with one of everything this package tells apart.
+func small() *durwardv1.Config {
+	private := api("billing", "/billing", "https://billing.internal/v2", "api.example.com")
+	private.Backend.Tls = &durwardv1.BackendTLS{CaFile: "/etc/durward/backends.pem"}
+	return &durwardv1.Config{
+		Version:  1,
+		Gateways: []*durwardv1.Gateway{{Name: "edge", Listen: "127.0.0.1:10000", Url: "http://127.0.0.1:10000"}},
+		Apis: []*durwardv1.API{
+			api("orders", "/orders", "http://orders.internal:8080", "*"),
+			api("orders-admin", "/orders/admin", "http://orders.internal:8080/admin", "*.example.com"),
+			api("addresses", "/", "https://192.0.2.7:8443", "[2001:db8::1]"),
+			private,
+		},
+		Listeners: &durwardv1.Listeners{
+			Check: &durwardv1.Listener{Address: "0.0.0.0:9001", Insecure: true},
+			Xds:   &durwardv1.Listener{Address: "127.0.0.1:18000", Advertise: []string{"durward-0.internal:18000", "durward-1.internal:18000"}},
+		},
+	}
+}
+
+func compile(t *testing.T, cfg *durwardv1.Config) *catalog.Catalogue {
+	t.Helper()
+	cat, findings := catalog.Compile(cfg, nil)
+	if catalog.HasErrors(findings) {
+		t.Fatalf("compile: %v", findings)
+	}
+	return cat
+}
+
+// literal is a catalogue of just these APIs, for what Compile would refuse.
+func literal(apis ...*catalog.API) *catalog.Catalogue {
+	return &catalog.Catalogue{
+		CheckTimeout: time.Second,
+		Gateways:     []*catalog.Gateway{{Name: "edge", Listen: "127.0.0.1:10000"}},
+		Listeners: catalog.Listeners{
+			Check: catalog.Listener{Address: "unix:/run/durward/check.sock"},
+			XDS:   catalog.Listener{Address: "unix:/run/durward/xds.sock"},
+		},
+		APIs: apis,
+	}
+}
+
+func literalAPI(name, base, backend string, hosts ...string) *catalog.API {
+	u, err := url.Parse(backend)
+	if err != nil {
+		panic(err)
+	}
+	return &catalog.API{
+		Name: name, Hosts: hosts, BasePath: base,
+		Backend: catalog.Backend{URL: u, Timeout: time.Second},
+	}
+}

@@ -1,0 +1,155 @@
+package envoy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/contract"
+)
+
+// Limits of what one caller can occupy, from Envoy's guide for edge proxies.
+const (
+	bufferBytes           = 32 << 10
+	maxHeaders            = 120
+	maxConcurrentStreams  = 100
+	streamWindowBytes     = 64 << 10
+	connectionWindowBytes = 1 << 20
+
+	connectionIdle = 15 * time.Minute
+	streamIdle     = 5 * time.Minute
+	headersWithin  = 10 * time.Second
+	requestWithin  = 5 * time.Minute
+)
+
+// listener is where a gateway meets its callers. It is named after the gateway.
+// Whatever changes in it makes Envoy drain its connections, so that nothing of an API
+// belongs here.
+func listener(gw *catalog.Gateway, checkTimeout time.Duration) (*listenerv3.Listener, error) {
+	address, err := listenAddress(gw.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	manager, err := connectionManager(gw, checkTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("http connection manager: %w", err)
+	}
+	return &listenerv3.Listener{
+		Name:                          gw.Name,
+		Address:                       address,
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferBytes),
+		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
+		}}}},
+	}, nil
+}
+
+func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration) (*anypb.Any, error) {
+	filters, err := httpFilters(checkTimeout)
+	if err != nil {
+		return nil, err
+	}
+	door, err := doorMutations()
+	if err != nil {
+		return nil, err
+	}
+	return pack(&hcmv3.HttpConnectionManager{
+		StatPrefix: gw.Name,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			RouteConfigName: tableName(gw),
+			ConfigSource:    fromADS(),
+		}},
+		HttpFilters: filters,
+
+		// The path that is judged is the path that the backend gets.
+		NormalizePath:                wrapperspb.Bool(true),
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
+		// Hosts are compared without port and trailing dot.
+		StripTrailingHostDot: true,
+		StripPortMode:        &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
+
+		// The caller is the connection's peer, whatever the request claims.
+		UseRemoteAddress:              wrapperspb.Bool(true),
+		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
+		EarlyHeaderMutationExtensions: door,
+
+		StreamIdleTimeout:     durationpb.New(streamIdle),
+		RequestHeadersTimeout: durationpb.New(headersWithin),
+		RequestTimeout:        durationpb.New(requestWithin),
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:     durationpb.New(connectionIdle),
+			MaxHeadersCount: wrapperspb.UInt32(maxHeaders),
+			// x_auth_subject reads as x-auth-subject in CGI-like backends.
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+		},
+		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+			MaxConcurrentStreams:        wrapperspb.UInt32(maxConcurrentStreams),
+			InitialStreamWindowSize:     wrapperspb.UInt32(streamWindowBytes),
+			InitialConnectionWindowSize: wrapperspb.UInt32(connectionWindowBytes),
+		},
+	})
+}
+
+// httpFilters is the chain: the check, then the router, and nothing between that could
+// choose another route after the check.
+func httpFilters(checkTimeout time.Duration) ([]*hcmv3.HttpFilter, error) {
+	check, err := extAuthz(checkTimeout)
+	if err != nil {
+		return nil, err
+	}
+	router, err := pack(&routerv3.Router{SuppressEnvoyHeaders: true})
+	if err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	return []*hcmv3.HttpFilter{check, httpFilter("envoy.filters.http.router", router)}, nil
+}
+
+// doorMutations removes what a caller may not say before anything reads it, also on
+// routes that end without a check.
+func doorMutations() ([]*corev3.TypedExtensionConfig, error) {
+	var config headermutationv3.HeaderMutation
+	for _, prefix := range contract.DoorPrefixes() {
+		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{
+			Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
+				KeyMatcher: beginning(prefix, true),
+			}},
+		})
+	}
+	for _, name := range slices.Concat(contract.RewriteHeaders(), []string{contract.HeaderDecisionID}) {
+		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{
+			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
+		})
+	}
+	typed, err := pack(&config)
+	if err != nil {
+		return nil, fmt.Errorf("early header mutation: %w", err)
+	}
+	return []*corev3.TypedExtensionConfig{{
+		Name:        "envoy.http.early_header_mutation.header_mutation",
+		TypedConfig: typed,
+	}}, nil
+}
+
+func httpFilter(name string, typed *anypb.Any) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: typed}}
+}
+
+func fromADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}
