@@ -1,0 +1,203 @@
+package catalog
+
+import (
+	"net/url"
+	"time"
+)
+
+// Catalogue is one compiled configuration. It is immutable: a change makes a new one.
+// Everything in it has been checked; names are resolved to pointers.
+type Catalogue struct {
+	// Revision is the first 12 hex digits of a SHA-256 over the content. Replicas
+	// with the same configuration agree on it; comments and file names do not count.
+	Revision string
+	// CheckTimeout is how long Envoy waits for a decision.
+	CheckTimeout time.Duration
+	Listeners    Listeners
+	// The lists are in the order of the configuration, but APIs, which are sorted
+	// by name.
+	Gateways      []*Gateway
+	Servers       []*AuthorizationServer
+	TokenPolicies []*TokenPolicy
+	Organizations []*Organization
+	APIs          []*API
+
+	apis    map[string]*API
+	clients map[string]*Application
+}
+
+// API returns the virtual API of that name, or nil.
+func (c *Catalogue) API(name string) *API { return c.apis[name] }
+
+// Client returns the application that the OAuth client id belongs to, or nil. Client
+// ids are compared byte by byte.
+func (c *Catalogue) Client(clientID string) *Application { return c.clients[clientID] }
+
+// Listeners is where Durward itself listens: host:port or unix:/path.
+type Listeners struct {
+	Check, XDS Listener
+	// Ops is host:port, for probes and metrics over HTTP.
+	Ops string
+}
+
+// Listener is one gRPC port of ours.
+type Listener struct {
+	// Address is host:port or unix:/path.
+	Address string
+	// Advertise lists the addresses Envoy dials; empty means Address.
+	Advertise []string
+	// Insecure accepts plaintext off loopback.
+	Insecure bool
+}
+
+// Gateway is one kind of Envoy.
+type Gateway struct {
+	Name string
+	// Listen is the address Envoy binds, host:port.
+	Listen string
+	// URL is how callers reach it.
+	URL *url.URL
+	At  Position
+}
+
+// AuthorizationServer is one Okta custom authorization server.
+type AuthorizationServer struct {
+	Name string
+	// Issuer is the exact `iss` of its tokens.
+	Issuer string
+	// Audience is the `aud` that tokens for our APIs carry; never empty.
+	Audience      string
+	Introspection Introspection
+	At            Position
+}
+
+// Introspection is our own client at an authorization server.
+type Introspection struct {
+	ClientID string
+	// SecretFile is the path of the client secret; empty for a public client.
+	SecretFile string
+	Auth       ClientAuth
+}
+
+// ClientAuth is how our client authenticates, by its name in the IANA registry of
+// OAuth token endpoint authentication methods.
+type ClientAuth string
+
+// The methods we can use.
+const (
+	ClientSecretBasic ClientAuth = "client_secret_basic"
+	ClientSecretPost  ClientAuth = "client_secret_post"
+	ClientAuthNone    ClientAuth = "none"
+)
+
+// TokenPolicy says which tokens are believed, and for how long a fact is good.
+type TokenPolicy struct {
+	Name   string
+	Server *AuthorizationServer
+	// Verify is "introspection".
+	Verify string
+	// MaxAge is how old a fact learned from Okta may be; 0 asks every time.
+	MaxAge time.Duration
+	At     Position
+}
+
+// Organization owns applications.
+type Organization struct {
+	Name         string
+	Applications []*Application
+	At           Position
+}
+
+// Application is an OAuth client of an organization.
+type Application struct {
+	Name         string
+	Organization *Organization
+	ClientIDs    []string
+	At           Position
+}
+
+// API is a virtual API.
+type API struct {
+	Name string
+	// Hosts are canonical exact hosts, *.example.com, or "*".
+	Hosts []string
+	// BasePath begins with "/" and does not end with one, but for "/" itself.
+	BasePath string
+	Backend  Backend
+	// Policy judges tokens where no operation is found: the API's own, else the first
+	// that an operation names. It is nil only where every operation is public.
+	Policy *TokenPolicy
+	// Operations are in the order of the configuration.
+	Operations []*Operation
+	At         Position
+
+	grants map[*Organization]*grant
+	paths  []*pathOperations
+}
+
+// Backend is where allowed requests go.
+type Backend struct {
+	// URL is http or https, with host and without query, fragment or user.
+	URL *url.URL
+	// CAFile is the PEM file, as Envoy sees it, to verify the backend's certificate
+	// with; empty means the system's authorities.
+	CAFile string
+	// Timeout bounds the whole response.
+	Timeout time.Duration
+}
+
+// Operation is a set of methods on one path template.
+type Operation struct {
+	Methods []string
+	Path    Template
+	// AllScopes must all be held; AnyScopes one of them. One of the lists is set
+	// unless Public.
+	AllScopes, AnyScopes []string
+	// Policy is never nil unless Public.
+	Policy *TokenPolicy
+	// Public lets anybody call without a token.
+	Public bool
+	At     Position
+}
+
+// Position is a place in a configuration file; the zero Position is unknown. Line and
+// Column count from 1, Column in runes.
+type Position struct {
+	File         string
+	Line, Column int
+}
+
+// grant is one organization's access to one API. The zero grant lets nobody call.
+type grant struct {
+	all          bool
+	applications map[*Application]bool
+	at           Position
+}
+
+// OrganizationGranted reports the first level of access: the organization may have
+// applications that call the API.
+func (a *API) OrganizationGranted(o *Organization) bool { return a.grants[o] != nil }
+
+// ApplicationGranted reports both levels of access: the application's organization
+// has access, and so has the application itself.
+func (a *API) ApplicationGranted(app *Application) bool {
+	if app == nil {
+		return false
+	}
+	g := a.grants[app.Organization]
+	return g != nil && (g.all || g.applications[app])
+}
+
+// GrantAt is where the organization's access is written, the zero Position if it has none.
+func (a *API) GrantAt(o *Organization) Position {
+	if g := a.grants[o]; g != nil {
+		return g.at
+	}
+	return Position{}
+}
+
+// Covers reports whether a request path lies at or below the base path.
+func (a *API) Covers(path string) bool {
+	_, ok := a.relative(path)
+	return ok
+}

@@ -1,0 +1,123 @@
+package catalog
+
+// Rule is one entry of the closed table of findings.
+type Rule struct {
+	// Code is DWnnn: DW0 the text and its schema, DW1 names and references, DW2
+	// APIs, DW3 tokens and Okta, DW4 gateways and listeners.
+	Code     string
+	Severity Severity
+	// Title is what the finding is about; Fix what to do where the finding itself
+	// knows nothing better.
+	Title, Fix string
+}
+
+// Codes of the findings of this package. The DW0 codes are package source's, but that
+// Compile must refuse text too which no file can hold.
+const (
+	badText            = "DW012"
+	badName            = "DW101"
+	danglingReference  = "DW102"
+	duplicateName      = "DW103"
+	duplicateClient    = "DW104"
+	foreignApplication = "DW105"
+	grantForm          = "DW106"
+	duplicateGrant     = "DW107"
+	noTokenPolicy      = "DW201"
+	noOperations       = "DW202"
+	noScopes           = "DW203"
+	publicProtected    = "DW204"
+	twoScopeLists      = "DW205"
+	emptyScopes        = "DW206"
+	badTemplate        = "DW207"
+	ambiguousOperation = "DW208"
+	duplicateFrontend  = "DW209"
+	badBasePath        = "DW210"
+	badHost            = "DW211"
+	badBackend         = "DW212"
+	uselessTLS         = "DW213"
+	verifyUnavailable  = "DW301"
+	badIssuer          = "DW302"
+	issuerSlash        = "DW303"
+	issuerServer       = "DW304"
+	noAudience         = "DW305"
+	clientSecret       = "DW306"
+	audienceIsClient   = "DW307"
+	noIntrospection    = "DW308"
+	// SecretFile is found by whoever reads the secret, not by Compile: a catalogue may be
+	// checked where its secrets are not.
+	SecretFile      = "DW309"
+	noGateway       = "DW401"
+	badListen       = "DW402"
+	badGatewayURL   = "DW403"
+	badListener     = "DW404"
+	exposedListener = "DW405"
+	listenerClash   = "DW406"
+)
+
+var rules = []Rule{
+	{"DW001", Error, "the text is not YAML", "correct the YAML here"},
+	{"DW002", Error, "a key is unknown", "remove the key"},
+	{"DW003", Error, "a key is written twice", "keep one of the two"},
+	{"DW004", Error, "YAML indirection is refused", "write the value out where it is used"},
+	{"DW005", Error, "a value has the wrong type", "write a value of the type the key takes"},
+	{"DW006", Error, "a value breaks the rule of its key", "write a value that the rule allows"},
+	{"DW007", Error, "the configuration is too large", "split or shorten it"},
+	{"DW008", Error, "the version is missing or unknown", `begin the file with "version: 1"`},
+	{"DW009", Error, "a file holds several documents", `put each document into a file of its own, without "---" between`},
+	{"DW010", Error, "a file cannot be read", "make it a readable regular file"},
+	{"DW011", Error, "a section stands in two files", "keep the section in one of the files"},
+	{"DW012", Error, "the text is not plain UTF-8", "save the file as UTF-8 without a byte order mark or control characters"},
+
+	{badName, Error, "a name is missing or malformed", "use 1 to 63 lower-case letters, digits and inner hyphens"},
+	{danglingReference, Error, "a name refers to nothing", "write the name of something declared"},
+	{duplicateName, Error, "a name is taken", "choose another name"},
+	{duplicateClient, Error, "a client id is taken", "let each client id belong to one application, once"},
+	{foreignApplication, Error, "an application is not the granted organization's", "grant the application under its own organization"},
+	{grantForm, Error, "a grant does not say who may call", "write exactly one of applications and all_applications: true"},
+	{duplicateGrant, Error, "a grant is written twice", "join the two into one grant"},
+
+	{noTokenPolicy, Error, "an operation has no token policy", "write token_policy at the API or at the operation, or public: true"},
+	{noOperations, Error, "an API has no operations", "declare its operations, or remove the API"},
+	{noScopes, Error, "an operation requires no scopes", "write scopes: { all: [...] } or scopes: { any: [...] }, or public: true"},
+	{publicProtected, Error, "a public operation asks for a token", "remove public, or what stands beside it"},
+	{twoScopeLists, Error, "scopes holds both lists", "keep one of all and any"},
+	{emptyScopes, Error, "a list of scopes is empty", "name at least one scope"},
+	{badTemplate, Error, "an operation's path is malformed", "use literal segments, {name} and a last /**"},
+	{ambiguousOperation, Error, "two operations match the same requests", "remove one of the two, or make its path more specific"},
+	{duplicateFrontend, Error, "two APIs answer in one place", "give each host and base path to one API"},
+	{badBasePath, Error, "a base path is malformed", `begin the path with "/", without a slash at its end`},
+	{badHost, Error, "a host is malformed", `write an exact host in lower case without a port, *.example.com, or "*"`},
+	{badBackend, Error, "a backend's URL is malformed", "write http:// or https://, a host, and at most a port and a path"},
+	{uselessTLS, Error, "TLS settings on a plaintext backend", "write an https URL, or remove tls"},
+
+	{verifyUnavailable, Error, "this way of verification is not available", "write verify: introspection"},
+	{badIssuer, Error, "an issuer is not an https URL", "write https://{domain}/oauth2/{server id}; http is for loopback addresses only"},
+	{issuerSlash, Error, "an issuer ends in a slash", "remove the slash at the end"},
+	{issuerServer, Error, "an issuer is no custom authorization server", "write https://{domain}/oauth2/{server id}, for example .../oauth2/default"},
+	{noAudience, Error, "an audience is missing", "write the audience of the authorization server, for example api://default"},
+	{clientSecret, Error, "a client's secret does not fit its auth_method", "write client_secret_file, or auth_method: none for a public client"},
+	{audienceIsClient, Error, "an audience is a client id", "write the authorization server's audience, which ID tokens do not carry"},
+	{noIntrospection, Error, "an introspection client is missing", "write introspection with the client_id of a client at this server"},
+	{SecretFile, Error, "a client secret cannot be used", "write the secret to the file, readable by durward and writable by its owner alone (chmod 600)"},
+
+	{noGateway, Error, "no gateway is declared", "declare at least one gateway"},
+	{badListen, Error, "a gateway's listen address is malformed", "write an IP address and a port, for example 127.0.0.1:10000"},
+	{badGatewayURL, Error, "a gateway's URL is malformed", "write http:// or https://, a host and at most a port"},
+	{badListener, Error, "a listener's address is malformed", "write host:port or unix:/path"},
+	{exposedListener, Error, "a plaintext listener off loopback", "bind a loopback address or a unix socket, or write insecure: true"},
+	{listenerClash, Error, "two listeners share an address", "give each listener an address of its own"},
+}
+
+// Rules returns the table of findings, sorted by code.
+func Rules() []Rule { return append([]Rule(nil), rules...) }
+
+// ruleOf returns the rule of a code. A code outside the table is an error without
+// advice, so a mistake here cannot make a finding milder.
+func ruleOf(code string) Rule {
+	for _, r := range rules {
+		if r.Code == code {
+			return r
+		}
+	}
+	return Rule{Code: code}
+}

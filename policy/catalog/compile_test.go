@@ -1,0 +1,296 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"pgregory.net/rapid"
+
+	"github.com/durward/durward/policy/contract"
+	durwardv1 "github.com/durward/durward/proto/durward/v1"
+)
+
+const example = `
+version: 1
+gateways { name: "edge" listen: "127.0.0.1:10000" url: "http://127.0.0.1:10000" }
+authorization_servers {
+  name: "default" issuer: "https://example.okta.com/oauth2/default" audience: "api://default"
+  introspection { client_id: "0oaGATEWAY" client_secret_file: "/run/secrets/okta" }
+}
+token_policies { name: "users" authorization_server: "default" verify: "introspection" }
+token_policies { name: "fresh" authorization_server: "default" verify: "introspection" max_age {} }
+organizations { name: "retail" applications { name: "mobile" client_ids: "0oaMobile" } applications { name: "kiosk" client_ids: "0oaKiosk" } }
+organizations { name: "supply" applications { name: "mobile" client_ids: "0oaSupply" } }
+organizations { name: "press" applications { name: "site" client_ids: "0oaSite" } }
+apis {
+  name: "orders" token_policy: "users"
+  frontend { hosts: "*" path: "/orders" }
+  backend { url: "http://orders.internal:8080/v1" }
+  operations { methods: "GET" path: "/{id}" scopes { all: "orders.read" } }
+  operations { methods: "POST" path: "/" scopes { any: "orders.write" any: "orders.admin" } token_policy: "fresh" }
+  operations { methods: "GET" path: "/health" public: true }
+}
+apis {
+  name: "carts"
+  frontend { hosts: "carts.example.com" path: "/" }
+  backend { url: "https://carts.internal" timeout { seconds: 3 } tls { ca_file: "/etc/ca.pem" } }
+  operations { methods: "GET" path: "/" public: true }
+}
+grants { api: "orders" organization: "retail" applications: "mobile" }
+grants { api: "orders" organization: "supply" all_applications: true }
+`
+
+func exampleConfig(t testing.TB) *durwardv1.Config {
+	t.Helper()
+	cfg := new(durwardv1.Config)
+	if err := prototext.Unmarshal([]byte(example), cfg); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func compileExample(t testing.TB) *Catalogue {
+	t.Helper()
+	cat, findings := Compile(exampleConfig(t), nil)
+	if len(findings) > 0 {
+		t.Fatalf("findings: %v", findings)
+	}
+	return cat
+}
+
+func TestCompileExample(t *testing.T) {
+	t.Parallel()
+	cat := compileExample(t)
+	if cat.CheckTimeout != 2*time.Second {
+		t.Errorf("CheckTimeout is %v", cat.CheckTimeout)
+	}
+	wantListeners := Listeners{Check: Listener{Address: "127.0.0.1:9001"}, XDS: Listener{Address: "127.0.0.1:18000"}, Ops: "127.0.0.1:8081"}
+	if diff := cmp.Diff(wantListeners, cat.Listeners); diff != "" {
+		t.Errorf("Listeners (-want +got):\n%s", diff)
+	}
+	if names := []string{cat.APIs[0].Name, cat.APIs[1].Name}; !slices.Equal(names, []string{"carts", "orders"}) {
+		t.Errorf("APIs are %v", names)
+	}
+	orders, carts := cat.API("orders"), cat.API("carts")
+	if cat.API("-") != nil || cat.API("") != nil || cat.Client("") != nil || cat.Client("0oamobile") != nil {
+		t.Error("something answers to a name that is nobody's")
+	}
+	if got := orders.Match("GET", "/orders/7").Operation; got.Policy.Name != "users" || got.Policy.MaxAge != 30*time.Second {
+		t.Errorf("GET /orders/7 has policy %+v", got.Policy)
+	}
+	if got := orders.Match("POST", "/orders").Operation; got.Policy.Name != "fresh" || got.Policy.MaxAge != 0 {
+		t.Errorf("POST /orders has policy %+v", got.Policy)
+	}
+	if got := orders.Match("GET", "/orders/health").Operation; !got.Public || got.Policy != nil {
+		t.Errorf("GET /orders/health is %+v", got)
+	}
+	if orders.Backend.Timeout != 15*time.Second || carts.Backend.Timeout != 3*time.Second || carts.Backend.CAFile != "/etc/ca.pem" {
+		t.Errorf("backends are %+v and %+v", orders.Backend, carts.Backend)
+	}
+	if s := cat.Servers[0].Introspection; s.Auth != ClientSecretBasic || s.SecretFile != "/run/secrets/okta" {
+		t.Errorf("introspection is %+v", s)
+	}
+}
+
+func TestGrantsAreTwoLevels(t *testing.T) {
+	t.Parallel()
+	cat := compileExample(t)
+	orders, carts := cat.API("orders"), cat.API("carts")
+	for client, want := range map[string]struct{ organization, application bool }{
+		"0oaMobile": {true, true},
+		"0oaKiosk":  {true, false},
+		"0oaSupply": {true, true},
+		"0oaSite":   {false, false},
+	} {
+		app := cat.Client(client)
+		if got := orders.OrganizationGranted(app.Organization); got != want.organization {
+			t.Errorf("%s: organization granted is %t", client, got)
+		}
+		if got := orders.ApplicationGranted(app); got != want.application {
+			t.Errorf("%s: application granted is %t", client, got)
+		}
+		if carts.ApplicationGranted(app) || carts.OrganizationGranted(app.Organization) {
+			t.Errorf("%s: granted an API that nobody is granted", client)
+		}
+	}
+	if orders.ApplicationGranted(nil) || orders.OrganizationGranted(nil) || new(API).ApplicationGranted(new(Application)) {
+		t.Error("a zero value is granted")
+	}
+}
+
+func TestRevision(t *testing.T) {
+	t.Parallel()
+	base := compileExample(t).Revision
+	if len(base) != 12 || strings.Trim(base, "0123456789abcdef") != "" {
+		t.Fatalf("revision %q", base)
+	}
+	same := exampleConfig(t)
+	slices.Reverse(same.Apis)
+	slices.Reverse(same.Grants)
+	slices.Reverse(same.TokenPolicies)
+	slices.Reverse(same.Organizations)
+	slices.Reverse(same.Organizations[2].Applications)
+	if cat, _ := Compile(same, nil); cat.Revision != base {
+		t.Error("the order of lists changes the revision")
+	}
+	other := exampleConfig(t)
+	other.Apis[0].Operations[0].Scopes.All[0] = "orders.reed"
+	if cat, _ := Compile(other, nil); cat.Revision == base {
+		t.Error("another scope has the same revision")
+	}
+	before := exampleConfig(t)
+	after := proto.CloneOf(before)
+	Compile(after, nil)
+	if !proto.Equal(before, after) {
+		t.Error("Compile changes its input")
+	}
+}
+
+// TestWithoutValidation holds that Compile refuses by itself what would open
+// something, also where nobody checked the schema's rules before.
+func TestWithoutValidation(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*durwardv1.Config){
+		"no audience":          func(c *durwardv1.Config) { c.AuthorizationServers[0].Audience = "" },
+		"no introspection":     func(c *durwardv1.Config) { c.AuthorizationServers[0].Introspection = nil },
+		"unknown auth method":  func(c *durwardv1.Config) { c.AuthorizationServers[0].Introspection.AuthMethod = "tls" },
+		"no verification":      func(c *durwardv1.Config) { c.TokenPolicies[0].Verify = "" },
+		"unknown verification": func(c *durwardv1.Config) { c.TokenPolicies[0].Verify = "never" },
+		"no frontend":          func(c *durwardv1.Config) { c.Apis[0].Frontend = nil },
+		"no hosts":             func(c *durwardv1.Config) { c.Apis[0].Frontend.Hosts = nil },
+		"no backend":           func(c *durwardv1.Config) { c.Apis[0].Backend = nil },
+		"no scopes":            func(c *durwardv1.Config) { c.Apis[0].Operations[0].Scopes = nil },
+		"empty scopes":         func(c *durwardv1.Config) { c.Apis[0].Operations[0].Scopes = &durwardv1.Scopes{} },
+		"api named -":          func(c *durwardv1.Config) { c.Apis[1].Name = contract.NoAPI },
+		"no name":              func(c *durwardv1.Config) { c.Apis[1].Name = "" },
+		"empty client id":      func(c *durwardv1.Config) { c.Organizations[0].Applications[0].ClientIds[0] = "" },
+		"no gateways":          func(c *durwardv1.Config) { c.Gateways = nil },
+		"no bytes of UTF-8":    func(c *durwardv1.Config) { c.AuthorizationServers[0].Audience = "\xff" },
+		"both forms of grant":  func(c *durwardv1.Config) { c.Grants[0].AllApplications = true },
+		"everything empty":     func(c *durwardv1.Config) { *c = durwardv1.Config{} },
+	}
+	for name, breakIt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := exampleConfig(t)
+			breakIt(cfg)
+			if cat, findings := Compile(cfg, nil); cat != nil || !HasErrors(findings) {
+				t.Errorf("compiled, with findings %v", findings)
+			}
+		})
+	}
+	if cat, _ := Compile(nil, nil); cat != nil {
+		t.Error("nothing compiles to a catalogue")
+	}
+}
+
+// TestCompileNeverPanics compiles configurations of arbitrary shape. What compiles has
+// every reference resolved.
+func TestCompileNeverPanics(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := drawConfig(t)
+		cat, findings := Compile(cfg, nil)
+		if (cat == nil) != HasErrors(findings) {
+			t.Fatalf("catalogue %v with findings %v", cat, findings)
+		}
+		if !slices.IsSortedFunc(findings, func(a, b Finding) int { return strings.Compare(a.Code, b.Code) }) {
+			t.Fatalf("findings without positions are not sorted by code: %v", findings)
+		}
+		if cat == nil {
+			return
+		}
+		for _, api := range cat.APIs {
+			if len(api.Hosts) == 0 || api.Backend.URL == nil || len(api.Operations) == 0 {
+				t.Fatalf("API %+v compiled", api)
+			}
+			for _, op := range api.Operations {
+				if op.Public == (op.Policy != nil) || !op.Public && len(op.AllScopes)+len(op.AnyScopes) == 0 {
+					t.Fatalf("operation %+v compiled", op)
+				}
+			}
+		}
+	})
+}
+
+func drawConfig(t *rapid.T) *durwardv1.Config {
+	name := rapid.SampledFrom([]string{"a", "b", "-", "", "A"})
+	text := func(label string, words ...string) string {
+		return rapid.SampledFrom(append(words, "", "\xff", "x")).Draw(t, label)
+	}
+	cfg := &durwardv1.Config{Version: 1, CheckTimeout: rapid.Ptr(rapid.Just(durationpb.Duration{}), true).Draw(t, "timeout")}
+	many := func(f func()) {
+		for range rapid.IntRange(0, 2).Draw(t, "n") {
+			f()
+		}
+	}
+	some := func() bool { return rapid.IntRange(0, 9).Draw(t, "some") > 0 }
+	many(func() {
+		cfg.Gateways = append(cfg.Gateways, &durwardv1.Gateway{Name: name.Draw(t, "name"), Listen: text("listen", "0.0.0.0:1"), Url: text("url", "http://a")})
+	})
+	many(func() {
+		s := &durwardv1.AuthorizationServer{Name: name.Draw(t, "name"), Issuer: text("issuer", "https://a/oauth2/b"), Audience: text("audience", "u")}
+		if some() {
+			s.Introspection = &durwardv1.Introspection{ClientId: text("client", "c"), ClientSecretFile: text("secret", "f"), AuthMethod: text("method", "none")}
+		}
+		cfg.AuthorizationServers = append(cfg.AuthorizationServers, s)
+	})
+	many(func() {
+		cfg.TokenPolicies = append(cfg.TokenPolicies, &durwardv1.TokenPolicy{Name: name.Draw(t, "name"), AuthorizationServer: name.Draw(t, "server"), Verify: text("verify", "introspection")})
+	})
+	many(func() {
+		o := &durwardv1.Organization{Name: name.Draw(t, "name")}
+		many(func() {
+			o.Applications = append(o.Applications, &durwardv1.Application{Name: name.Draw(t, "name"), ClientIds: []string{text("id", "i", "I")}})
+		})
+		cfg.Organizations = append(cfg.Organizations, o)
+	})
+	many(func() { cfg.Apis = append(cfg.Apis, drawAPI(t, name, text, many, some)) })
+	many(func() {
+		cfg.Grants = append(cfg.Grants, &durwardv1.Grant{Api: name.Draw(t, "api"), Organization: name.Draw(t, "org"), Applications: rapid.SliceOfN(name, 0, 2).Draw(t, "apps"), AllApplications: rapid.Bool().Draw(t, "all")})
+	})
+	return cfg
+}
+
+func drawAPI(t *rapid.T, name *rapid.Generator[string], text func(string, ...string) string, many func(func()), some func() bool) *durwardv1.API {
+	a := &durwardv1.API{Name: name.Draw(t, "name"), TokenPolicy: name.Draw(t, "policy")}
+	if some() {
+		a.Frontend = &durwardv1.Frontend{Hosts: []string{text("host", "*", "*.", "h")}, Path: text("path", "/", "/p")}
+	}
+	if some() {
+		a.Backend = &durwardv1.Backend{Url: text("url", "http://a", "https://a/b")}
+	}
+	many(func() {
+		op := &durwardv1.Operation{Methods: []string{"GET"}, Path: text("path", "/", "/{id}", "/**"), Public: rapid.Bool().Draw(t, "public")}
+		if some() && !op.Public {
+			op.Scopes = &durwardv1.Scopes{All: rapid.SliceOfN(rapid.Just("s"), 0, 1).Draw(t, "all"), Any: rapid.SliceOfN(rapid.Just("s"), 0, 1).Draw(t, "any")}
+		}
+		a.Operations = append(a.Operations, op)
+	})
+	return a
+}
+
+// TestRules holds the shape of the table: codes ascend and are written once, and each
+// has its words.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	last := ""
+	for _, r := range Rules() {
+		if r.Code <= last || len(r.Code) != 5 || !strings.HasPrefix(r.Code, "DW") {
+			t.Errorf("code %q stands after %q", r.Code, last)
+		}
+		last = r.Code
+		if r.Title == "" || r.Fix == "" {
+			t.Errorf("%s has no title or no fix", r.Code)
+		}
+	}
+	if f := NewFinding("DW999", Position{}, "unheard of"); f.Severity != Error {
+		t.Error("an unknown code is mild")
+	}
+}

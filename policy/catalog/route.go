@@ -1,0 +1,42 @@
+package catalog
+
+import "strings"
+
+// Route returns the API that answers at host, which CanonicalHost returned, and path,
+// without a query; or nil. Of the APIs that serve the host and cover the path, it is the
+// one with the longest base path; of those with the same, the one with the most specific
+// host: an exact host, then the longest wildcard, then "*". An operation that it lacks is
+// not looked for in another API. Gateways are configured by the same rule.
+func (c *Catalogue) Route(host, path string) *API {
+	var best *API
+	var bestHost int
+	for _, api := range c.APIs {
+		rank := api.hostRank(host)
+		if rank == 0 || !api.Covers(path) {
+			continue
+		}
+		longer := best == nil || len(api.BasePath) > len(best.BasePath)
+		if longer || len(api.BasePath) == len(best.BasePath) && rank > bestHost {
+			best, bestHost = api, rank
+		}
+	}
+	return best
+}
+
+// exactHost ranks above every wildcard, none of which is that long.
+const exactHost = 1 << 10
+
+// hostRank says how specifically the API names host; 0 if it does not serve it.
+func (a *API) hostRank(host string) int {
+	rank := 0
+	for _, h := range a.Hosts {
+		suffix, wildcard := strings.CutPrefix(h, "*")
+		switch {
+		case h == host:
+			return exactHost
+		case wildcard && len(host) > len(suffix) && strings.HasSuffix(host, suffix):
+			rank = max(rank, len(h))
+		}
+	}
+	return rank
+}

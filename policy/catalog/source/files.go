@@ -1,0 +1,153 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/durward/durward/policy/catalog"
+)
+
+// Bounds on what is read at all.
+const (
+	maxFileBytes  = 4 << 20
+	maxTotalBytes = 64 << 20
+	maxFiles      = 1024
+)
+
+// Codes of the findings about text and schema, as in the table of catalog.Rules.
+const (
+	badSyntax     = "DW001"
+	unknownKey    = "DW002"
+	duplicateKey  = "DW003"
+	indirection   = "DW004"
+	wrongType     = "DW005"
+	brokenRule    = "DW006"
+	outOfBounds   = "DW007"
+	badVersion    = "DW008"
+	manyDocuments = "DW009"
+	unreadable    = "DW010"
+	splitSection  = "DW011"
+	notPlainText  = "DW012"
+)
+
+// file is the whole text of one catalogue file.
+type file struct {
+	name string
+	data []byte
+}
+
+// readFiles reads the file at path, or those of the directory there.
+func readFiles(path string) ([]file, []catalog.Finding, error) {
+	at, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
+	names := []string{path}
+	if at.IsDir() {
+		if names, err = listDirectory(path); err != nil {
+			return nil, nil, fmt.Errorf("configuration: %w", err)
+		}
+		if len(names) == 0 {
+			f := newFinding(unreadable, path, "the directory holds no *.yaml or *.yml file")
+			f.Fix = "write a configuration there, or name another file or directory"
+			return nil, []catalog.Finding{f}, nil
+		}
+	}
+	if len(names) > maxFiles {
+		f := newFinding(outOfBounds, path, fmt.Sprintf("the directory holds more than %d files", maxFiles))
+		return nil, []catalog.Finding{f}, nil
+	}
+	files, findings := readAll(path, names)
+	return files, findings, nil
+}
+
+func readAll(path string, names []string) (files []file, findings []catalog.Finding) {
+	total := 0
+	for _, name := range names {
+		data, err := readFile(name)
+		switch {
+		case errors.Is(err, errTooLarge):
+			findings = append(findings, tooLarge(name))
+			continue
+		case err != nil:
+			findings = append(findings, newFinding(unreadable, name, reasonOf(err)))
+			continue
+		}
+		if total += len(data); total > maxTotalBytes {
+			findings = append(findings, newFinding(outOfBounds, path, "the files are larger than 64 MiB in all"))
+			return nil, findings
+		}
+		files = append(files, file{name, data})
+	}
+	return files, findings
+}
+
+// listDirectory returns the paths of the catalogue files in a directory, sorted.
+func listDirectory(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		extension := filepath.Ext(e.Name())
+		if strings.HasPrefix(e.Name(), ".") || extension != ".yaml" && extension != ".yml" {
+			continue
+		}
+		names = append(names, filepath.Join(dir, e.Name()))
+	}
+	return names, nil
+}
+
+var (
+	errTooLarge   = errors.New("the file is too large")
+	errNotRegular = errors.New("this is not a regular file")
+)
+
+// readFile reads a regular file of at most maxFileBytes. It opens without blocking: a
+// named pipe must not stop a reload.
+func readFile(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	at, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !at.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFileBytes {
+		return nil, errTooLarge
+	}
+	return data, nil
+}
+
+// reasonOf says why a file cannot be read, without repeating its name.
+func reasonOf(err error) string {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		return "the file cannot be read: " + pathErr.Err.Error()
+	}
+	return err.Error()
+}
+
+func tooLarge(name string) catalog.Finding {
+	return newFinding(outOfBounds, name, "the file is larger than 4 MiB")
+}
+
+// newFinding is about a file or a directory as a whole.
+func newFinding(code, name, message string) catalog.Finding {
+	return catalog.NewFinding(code, catalog.Position{File: name}, message)
+}

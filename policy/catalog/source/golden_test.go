@@ -1,0 +1,117 @@
+package source_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/catalog/source"
+)
+
+var update = flag.Bool("update", false, "write what is printed into testdata/*.txtar")
+
+// unreachable lists the codes that no golden case can hold, and why.
+var unreachable = map[string]string{
+	"DW309": "secret files are opened by whoever serves the catalogue",
+}
+
+// TestGolden loads the files of each testdata/*.txtar and compares what is printed
+// with its section "want". A file named alone is loaded as a file, several as a
+// directory. Every code of the table has a case.
+func TestGolden(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no golden cases: %v", err)
+	}
+	seen := make(map[string]bool)
+	for _, name := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			for _, code := range runGolden(t, name) {
+				seen[code] = true
+			}
+		})
+	}
+	for _, rule := range catalog.Rules() {
+		if why := unreachable[rule.Code]; !seen[rule.Code] && why == "" {
+			t.Errorf("no golden case holds %s: %s", rule.Code, rule.Title)
+		} else if seen[rule.Code] && why != "" {
+			t.Errorf("%s is listed as unreachable (%s), but a case holds it", rule.Code, why)
+		}
+	}
+}
+
+// runGolden returns the codes that the case printed.
+func runGolden(t *testing.T, name string) (codes []string) {
+	archive, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	load := dir
+	var want []byte
+	files := archive.Files[:0:0]
+	for _, f := range archive.Files {
+		if f.Name == "want" {
+			want = f.Data
+			continue
+		}
+		files = append(files, f)
+		path := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, unescape(f.Data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(files) == 1 {
+		load = filepath.Join(dir, files[0].Name)
+	}
+	cat, findings, err := source.Load(load)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	if (cat == nil) != catalog.HasErrors(findings) {
+		t.Errorf("catalogue is %v with findings %v", cat, findings)
+	}
+	got := printed(t, findings, dir)
+	if *update {
+		archive.Files = append(files, txtar.File{Name: "want", Data: []byte(got)})
+		if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("printed (-want +got):\n%s", diff)
+	}
+	for _, f := range findings {
+		codes = append(codes, f.Code)
+	}
+	return codes
+}
+
+func printed(t *testing.T, findings []catalog.Finding, dir string) string {
+	var b strings.Builder
+	for _, f := range findings {
+		if err := f.Print(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := b.String()
+	for _, leak := range []string{"proto:", "durwardv1", "*ast", "yaml: line", "durward.v1"} {
+		if strings.Contains(got, leak) {
+			t.Errorf("the text of a library shows: %q in\n%s", leak, got)
+		}
+	}
+	return strings.NewReplacer(dir+"/", "", dir, "DIR").Replace(got)
+}
+
+// unescape lets a case hold bytes that an editor would change or hide.
+func unescape(data []byte) []byte {
+	return []byte(strings.NewReplacer("<TAB>", "\t", "<BOM>", "\xef\xbb\xbf", "<BAD>", "\xff", "<CR>", "\r", "<BIDI>", "\u202e").Replace(string(data)))
+}

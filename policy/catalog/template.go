@@ -1,0 +1,264 @@
+package catalog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Bounds on templates and base paths, so that matching has a bound too.
+const (
+	maxTemplateBytes    = 2048
+	maxTemplateSegments = 64
+)
+
+// Template is an operation's path relative to its API's base path: literal segments,
+// {name} for exactly one non-empty segment, and a last /** for any number of them,
+// none included. The zero Template is "/", exactly the base path.
+//
+// Literals are compared byte by byte with the path on the wire, so they are written
+// as they appear there: case counts, unreserved characters are not percent-encoded
+// (RFC 3986 section 2.3), and what is encoded has upper-case digits. Characters that
+// proxies and servers read differently ("\", ";", encoded slashes and the like)
+// cannot be written at all.
+//
+// With the base path /api:
+//
+//	template      matches                                 does not match
+//	/             /api                                    /api/ /api/7 /apis /
+//	/search       /api/search                             /api/Search /api/search/ /api/search/x /search
+//	/search/      /api/search/                            /api/search /api/search/x /api/search//
+//	/{id}         /api/7 /api/search                      /api /api/ /api/7/ /api/7/items
+//	/{id}/items   /api/7/items                            /api//items /api/7/items/ /api/7/Items
+//	/{id}/        /api/7/                                 /api/7 /api// /api/7/items
+//	/**           /api /api/ /api/7 /api/7/x/             /apis /API/7 /
+//	/files/**     /api/files /api/files/ /api/files/a/b   /api/file /api/filesystem /api
+//	/{id}/**      /api/7 /api/7/ /api/7/a/b               /api /api/ /api//a
+//	/a%20b        /api/a%20b                              /api/a+b /api/a
+type Template struct {
+	text     string
+	segments []segment
+}
+
+// segment is one step of a template. The order of kinds is the order of preference.
+type segment struct {
+	kind    segmentKind
+	literal string
+}
+
+type segmentKind int
+
+const (
+	literalSegment segmentKind = iota
+	nameSegment
+	// endOfPath never stands in a Template: it ranks a template that ends above one
+	// that goes on with /**.
+	endOfPath
+	restSegment
+)
+
+// ParseTemplate parses the text of a template. The error says which segment is wrong
+// and why.
+func ParseTemplate(text string) (Template, error) {
+	if !strings.HasPrefix(text, "/") {
+		return Template{}, errors.New(`the path does not begin with "/"`)
+	}
+	if len(text) > maxTemplateBytes {
+		return Template{}, fmt.Errorf("the path is longer than %d bytes", maxTemplateBytes)
+	}
+	t := Template{text: text}
+	if text == "/" {
+		return t, nil
+	}
+	parts := strings.Split(text[1:], "/")
+	if len(parts) > maxTemplateSegments {
+		return Template{}, fmt.Errorf("the path has more than %d segments", maxTemplateSegments)
+	}
+	names := make(map[string]bool)
+	for i, part := range parts {
+		last := i == len(parts)-1
+		s, err := parseSegment(part, last)
+		if err != nil {
+			return Template{}, err
+		}
+		if s.kind == nameSegment {
+			if names[part] {
+				return Template{}, fmt.Errorf("%s stands in the path twice", part)
+			}
+			names[part] = true
+		}
+		t.segments = append(t.segments, s)
+	}
+	return t, nil
+}
+
+func parseSegment(part string, last bool) (segment, error) {
+	switch {
+	case part == "**" && last:
+		return segment{kind: restSegment}, nil
+	case part == "**":
+		return segment{}, errors.New(`"**" is not the last segment`)
+	case part == "" && last:
+		return segment{}, nil
+	case part == "":
+		return segment{}, errors.New(`"//": a segment is empty`)
+	case strings.ContainsAny(part, "{}"):
+		if err := checkParameter(part); err != nil {
+			return segment{}, err
+		}
+		return segment{kind: nameSegment}, nil
+	}
+	if err := checkLiteral(part); err != nil {
+		return segment{}, err
+	}
+	return segment{literal: part}, nil
+}
+
+// checkParameter reports what is wrong with a segment that holds a brace.
+func checkParameter(part string) error {
+	name, opened := strings.CutPrefix(part, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	if !opened || !closed || strings.ContainsAny(name, "{}") {
+		return fmt.Errorf("segment %q: braces hold a whole segment, as in /{id}", part)
+	}
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) }) {
+		return fmt.Errorf("segment %q: a name has letters, digits, _ and - only", part)
+	}
+	return nil
+}
+
+func isNameRune(r rune) bool {
+	return r < 0x80 && (isAlphanumeric(byte(r)) || r == '_' || r == '-')
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// String returns the text the template was parsed from.
+func (t Template) String() string {
+	if t.text == "" {
+		return "/"
+	}
+	return t.text
+}
+
+// matches reports whether rest, what follows the base path, has the template's shape.
+// rest is empty or begins with "/".
+func (t Template) matches(rest string) bool {
+	for _, s := range t.segments {
+		if s.kind == restSegment {
+			return true
+		}
+		if rest == "" {
+			return false
+		}
+		end := strings.IndexByte(rest[1:], '/') + 1
+		if end == 0 {
+			end = len(rest)
+		}
+		part := rest[1:end]
+		if s.kind == literalSegment && part != s.literal || s.kind == nameSegment && part == "" {
+			return false
+		}
+		rest = rest[end:]
+	}
+	return rest == ""
+}
+
+// compareTemplates orders by preference: of two templates that match one path, the
+// smaller one wins. It returns 0 where they match exactly the same paths.
+func compareTemplates(a, b Template) int {
+	for i := range max(len(a.segments), len(b.segments)) {
+		x, y := a.at(i), b.at(i)
+		if c := cmp.Or(cmp.Compare(x.kind, y.kind), cmp.Compare(x.literal, y.literal)); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func (t Template) at(i int) segment {
+	if i < len(t.segments) {
+		return t.segments[i]
+	}
+	return segment{kind: endOfPath}
+}
+
+// pathOperations is everything an API offers at one path shape.
+type pathOperations struct {
+	template Template
+	// allow is sorted.
+	allow    []string
+	byMethod map[string]*Operation
+}
+
+// Match is what an API has for one request line. The zero Match is: nothing.
+type Match struct {
+	// Operation is nil where nothing answers.
+	Operation *Operation
+	// PathKnown says that the path exists, with other methods if Operation is nil.
+	PathKnown bool
+	// Allow lists the methods of a known path, sorted. It must not be changed.
+	Allow []string
+}
+
+// Match finds the operation for a request. path is the request's, with the base path
+// and without the query; that it is in canonical form is for the caller to check.
+// The most specific path wins first, comparing segments from the left (a literal
+// before {name} before **), and only then the method: where the winner lacks the
+// method, no less specific path is tried.
+func (a *API) Match(method, path string) Match {
+	rest, ok := a.relative(path)
+	if !ok {
+		return Match{}
+	}
+	for _, p := range a.paths {
+		if p.template.matches(rest) {
+			return Match{Operation: p.byMethod[method], PathKnown: true, Allow: p.allow}
+		}
+	}
+	return Match{}
+}
+
+// relative cuts the base path off, at a segment boundary only.
+func (a *API) relative(path string) (string, bool) {
+	if a.BasePath == "/" {
+		if path == "/" {
+			return "", true
+		}
+		return path, strings.HasPrefix(path, "/")
+	}
+	rest, ok := strings.CutPrefix(path, a.BasePath)
+	if !ok || a.BasePath == "" || rest != "" && rest[0] != '/' {
+		return "", false
+	}
+	return rest, true
+}
+
+// addPath files op under its path shape. It returns the operation that already holds
+// one of op's methods there, if any.
+func (a *API) addPath(op *Operation) *Operation {
+	i, found := slices.BinarySearchFunc(a.paths, op.Path, func(p *pathOperations, t Template) int {
+		return compareTemplates(p.template, t)
+	})
+	if !found {
+		a.paths = slices.Insert(a.paths, i, &pathOperations{template: op.Path, byMethod: make(map[string]*Operation)})
+	}
+	p := a.paths[i]
+	for _, m := range op.Methods {
+		switch p.byMethod[m] {
+		case nil:
+		case op:
+			continue
+		default:
+			return p.byMethod[m]
+		}
+		p.byMethod[m] = op
+		p.allow = append(p.allow, m)
+	}
+	slices.Sort(p.allow)
+	return nil
+}
