@@ -1,0 +1,12 @@
+package authz
+
+import (
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/durward/durward/policy"
+)
+
+// Respond answers req with a decision of the test's.
+func Respond(d policy.Decision, req *authv3.CheckRequest) *authv3.CheckResponse {
+	return respond(d, parseRequest(req), newDecisionID())
+}

@@ -1,0 +1,79 @@
+package authz
+
+import (
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/durward/durward/policy"
+	"github.com/durward/durward/policy/contract"
+)
+
+// question is what we use of a CheckRequest.
+type question struct {
+	policy.Request
+	requestID   string
+	contentType string
+}
+
+// parseRequest reads both encodings of headers. The pseudo-headers, where a foreign
+// configuration sends them, must agree with the attributes: the attributes are what
+// Envoy routes by.
+func parseRequest(req *authv3.CheckRequest) question {
+	attributes := req.GetAttributes()
+	http := attributes.GetRequest().GetHttp()
+	q := question{Request: policy.Request{
+		API:    attributes.GetContextExtensions()[contract.ContextExtensionAPI],
+		Method: http.GetMethod(),
+		Host:   http.GetHost(),
+		Path:   http.GetPath(),
+	}}
+	if http == nil {
+		q.Defect = "no HTTP request"
+	}
+	for name, value := range http.GetHeaders() {
+		q.header(strings.ToLower(name), value)
+	}
+	for _, h := range http.GetHeaderMap().GetHeaders() {
+		q.header(strings.ToLower(h.GetKey()), headerValue(h))
+	}
+	return q
+}
+
+func headerValue(h *corev3.HeaderValue) string {
+	if raw := h.GetRawValue(); len(raw) > 0 {
+		return string(raw)
+	}
+	return h.GetValue()
+}
+
+func (q *question) header(name, value string) {
+	switch name {
+	case contract.HeaderAuthorization:
+		q.Authorization = append(q.Authorization, value)
+	case "x-request-id":
+		q.requestID = value
+	case "content-type":
+		q.contentType = value
+	case ":method":
+		q.agree(name, value, q.Method)
+	case ":path":
+		q.agree(name, value, q.Path)
+	case ":authority", "host":
+		q.agree(name, value, q.Host)
+	}
+}
+
+func (q *question) agree(name, header, attribute string) {
+	if header != attribute {
+		q.Defect = name + " differs from the request's own"
+	}
+}
+
+// isGRPC reports whether the caller speaks gRPC, to whom Envoy answers in trailers.
+// grpc-web is plain HTTP to it.
+func (q *question) isGRPC() bool {
+	rest, ok := strings.CutPrefix(strings.ToLower(q.contentType), "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
