@@ -160,6 +160,7 @@ var refusals = map[token.Failure]contract.Reason{
 	token.WrongType:        contract.TokenTypeWrong,
 	token.Expired:          contract.TokenExpired,
 	token.Inactive:         contract.TokenInactive,
+	token.SignatureInvalid: contract.SignatureInvalid,
 	token.Unavailable:      contract.OktaUnavailable,
 	token.RateLimited:      contract.OktaRateLimited,
 }

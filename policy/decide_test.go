@@ -156,6 +156,7 @@ func TestDecideReasons(t *testing.T) {
 		{"type", get(nil), failure(token.WrongType), contract.TokenTypeWrong, 401},
 		{"expired", get(nil), failure(token.Expired), contract.TokenExpired, 401},
 		{"inactive", get(nil), failure(token.Inactive), contract.TokenInactive, 401},
+		{"signature", get(nil), failure(token.SignatureInvalid), contract.SignatureInvalid, 401},
 		{"okta down", get(nil), failure(token.Unavailable), contract.OktaUnavailable, 503},
 		{"okta limits", get(nil), failure(token.RateLimited), contract.OktaRateLimited, 503},
 		{"unlisted failure", get(nil), failure("new"), contract.Internal, 503},

@@ -9,11 +9,8 @@ import (
 	"github.com/durward/durward/policy/contract"
 )
 
-// Limits on what is looked at, in bytes.
-const (
-	maxMethod = 32
-	maxPath   = 16 << 10
-)
+// maxMethod is the length of the longest method that is looked at.
+const maxMethod = 32
 
 // Request is what is judged. The zero Request is malformed.
 type Request struct {
@@ -45,7 +42,7 @@ func (r Request) parse() (target, error) {
 		return target{}, err
 	}
 	path, query, _ := strings.Cut(r.Path, "?")
-	if err := checkPath(path); err != nil {
+	if err := catalog.CheckPath(path); err != nil {
 		return target{}, err
 	}
 	return target{host, path, query}, nil
@@ -61,81 +58,6 @@ func isMethod(m string) bool {
 		}
 	}
 	return true
-}
-
-// checkPath accepts an absolute path that every reader splits into the same segments:
-// no dot or empty segments but a last one, no path parameters, no encoded octet that
-// some reader decodes into structure. Envoy repairs or refuses most of these before it
-// asks; another proxy may not.
-func checkPath(path string) error {
-	switch {
-	case len(path) > maxPath:
-		return errors.New("path too long")
-	case !strings.HasPrefix(path, "/"):
-		return errors.New("path is not absolute")
-	case strings.Contains(path, "//"):
-		return errors.New("path has an empty segment")
-	}
-	for i := range len(path) {
-		switch c := path[i]; {
-		case c <= ' ', c >= 0x7f, strings.IndexByte(`\#;"<>^{|}`+"`", c) >= 0:
-			return errors.New("path has a character that must be encoded or is ambiguous")
-		case c == '%':
-			if err := checkEscape(path[i:]); err != nil {
-				return err
-			}
-		}
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return errors.New("path has a dot segment")
-		}
-	}
-	return nil
-}
-
-// checkEscape looks at the percent-encoded octet that s begins with.
-func checkEscape(s string) error {
-	c, ok := octet(s)
-	switch {
-	case !ok:
-		return errors.New("path has a broken percent-encoding")
-	case c < ' ', c == 0x7f, c == '/', c == '\\':
-		return errors.New("path encodes a separator or control character")
-	case isUnreserved(c):
-		return errors.New("path encodes a character that needs no encoding")
-	}
-	if c == '%' {
-		if _, again := octet("%" + s[3:]); again {
-			return errors.New("path is encoded twice")
-		}
-	}
-	return nil
-}
-
-func octet(s string) (byte, bool) {
-	if len(s) < 3 {
-		return 0, false
-	}
-	high, low := unhex(s[1]), unhex(s[2])
-	return byte(high<<4 | low), high >= 0 && low >= 0
-}
-
-func unhex(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
-}
-
-// isUnreserved follows RFC 3986 section 2.3.
-func isUnreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
 // carriesToken reports whether a query has the access_token parameter of RFC 6750

@@ -76,7 +76,9 @@ type Introspection struct {
 	ClientID string
 	// SecretFile is the path of the client secret; empty for a public client.
 	SecretFile string
-	Auth       ClientAuth
+	// SecretAt is where SecretFile is written.
+	SecretAt Position
+	Auth     ClientAuth
 }
 
 // ClientAuth is how our client authenticates, by its name in the IANA registry of

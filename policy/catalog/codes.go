@@ -35,6 +35,8 @@ const (
 	badHost            = "DW211"
 	badBackend         = "DW212"
 	uselessTLS         = "DW213"
+	gatewayBackend     = "DW214"
+	metadataBackend    = "DW215"
 	verifyUnavailable  = "DW301"
 	badIssuer          = "DW302"
 	issuerSlash        = "DW303"
@@ -45,7 +47,11 @@ const (
 	noIntrospection    = "DW308"
 	// SecretFile is found by whoever reads the secret, not by Compile: a catalogue may be
 	// checked where its secrets are not.
-	SecretFile      = "DW309"
+	SecretFile = "DW309"
+	// ReadableSecret is found with it.
+	ReadableSecret  = "DW313"
+	maxAgeTooLong   = "DW311"
+	maxAgeUseless   = "DW312"
 	noGateway       = "DW401"
 	badListen       = "DW402"
 	badGatewayURL   = "DW403"
@@ -67,6 +73,7 @@ var rules = []Rule{
 	{"DW010", Error, "a file cannot be read", "make it a readable regular file"},
 	{"DW011", Error, "a section stands in two files", "keep the section in one of the files"},
 	{"DW012", Error, "the text is not plain UTF-8", "save the file as UTF-8 without a byte order mark or control characters"},
+	{"DW013", Error, "a variable is not expanded", "write the value itself; secrets go into files that the configuration names"},
 
 	{badName, Error, "a name is missing or malformed", "use 1 to 63 lower-case letters, digits and inner hyphens"},
 	{danglingReference, Error, "a name refers to nothing", "write the name of something declared"},
@@ -89,6 +96,8 @@ var rules = []Rule{
 	{badHost, Error, "a host is malformed", `write an exact host in lower case without a port, *.example.com, or "*"`},
 	{badBackend, Error, "a backend's URL is malformed", "write http:// or https://, a host, and at most a port and a path"},
 	{uselessTLS, Error, "TLS settings on a plaintext backend", "write an https URL, or remove tls"},
+	{gatewayBackend, Error, "a backend is the gateway itself", "write the URL of the server behind the gateway"},
+	{metadataBackend, Error, "a backend is a link-local or metadata address", "write the URL of the server that implements the API"},
 
 	{verifyUnavailable, Error, "this way of verification is not available", "write verify: introspection"},
 	{badIssuer, Error, "an issuer is not an https URL", "write https://{domain}/oauth2/{server id}; http is for loopback addresses only"},
@@ -99,6 +108,10 @@ var rules = []Rule{
 	{audienceIsClient, Error, "an audience is a client id", "write the authorization server's audience, which ID tokens do not carry"},
 	{noIntrospection, Error, "an introspection client is missing", "write introspection with the client_id of a client at this server"},
 	{SecretFile, Error, "a client secret cannot be used", "write the secret to the file, readable by durward and writable by its owner alone (chmod 600)"},
+	{"DW310", Error, "a secret stands in the configuration", "write the secret to a file of its own (chmod 600), and client_secret_file: with its path"},
+	{maxAgeTooLong, Error, "max_age is longer than facts are kept", "write at most 1h, or 0s to ask Okta for every request"},
+	{maxAgeUseless, Error, "max_age without introspection", "remove max_age, or write verify: both"},
+	{ReadableSecret, Warning, "a client secret can be read by others", "let its owner alone read it (chmod 600)"},
 
 	{noGateway, Error, "no gateway is declared", "declare at least one gateway"},
 	{badListen, Error, "a gateway's listen address is malformed", "write an IP address and a port, for example 127.0.0.1:10000"},

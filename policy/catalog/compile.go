@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,10 @@ func Compile(cfg *durwardv1.Config, locate func(path string) (Position, bool)) (
 		servers:       make(map[string]*AuthorizationServer),
 		policies:      make(map[string]*TokenPolicy),
 		organizations: make(map[string]*Organization),
+		declared:      make(map[declaration]declared),
+		applications:  make(map[application]*Application),
+		owners:        make(map[string]*Application),
+		listening:     make(map[endpoint]*Gateway),
 		foldedClients: make(map[string]*Application),
 		frontends:     make(map[frontend]*API),
 	}
@@ -64,6 +70,11 @@ type compiler struct {
 	servers       map[string]*AuthorizationServer
 	policies      map[string]*TokenPolicy
 	organizations map[string]*Organization
+	declared      map[declaration]declared
+	applications  map[application]*Application
+	owners        map[string]*Application
+	listening     map[endpoint]*Gateway
+	suggestions   int
 	foldedClients map[string]*Application
 	frontends     map[frontend]*API
 }
@@ -95,19 +106,42 @@ func (c *compiler) written(path string, set bool) bool {
 	return ok
 }
 
-// name judges the name of a thing at path, and reports whether things can refer to it
-// by that name. A malformed name is one finding, not one for each reference too.
-func (c *compiler) name(path, kind, name string, taken bool, by Position) bool {
+// declaration names a thing that others refer to. Names are folded: two that differ in
+// case only are one mistake, and whoever reads them cannot tell which is meant.
+type declaration struct {
+	kind  string
+	owner *Organization // of an application; nil for all else
+	name  string
+}
+
+// declared is where a thing is declared, and under which spelling.
+type declared struct {
+	name string
+	at   Position
+}
+
+// declare judges the name of a thing at path, and reports whether things can refer to
+// it by that name. A malformed name is one finding, not one for each reference too.
+func (c *compiler) declare(path, kind string, owner *Organization, name string) bool {
+	key := declaration{kind, owner, strings.ToLower(name)}
+	first, taken := c.declared[key]
+	at := c.at(path)
 	path += ".name"
 	switch {
 	case name == "":
 		c.find(badName, path, "%s has no name", kind)
+		return false
+	case taken && first.name == name:
+		c.find(duplicateName, path, "%s %q is already declared%s", kind, name, in(first.at))
+		return false
 	case taken:
-		c.find(duplicateName, path, "%s %q is already declared%s", kind, name, in(by))
+		c.find(duplicateName, path, "%s %q differs in case only from %q%s", kind, name, first.name, in(first.at))
+		return false
 	case !validName(name):
 		c.find(badName, path, "%s cannot be named %q", kind, name)
 	}
-	return name != "" && !taken
+	c.declared[key] = declared{name, at}
+	return true
 }
 
 // validName is the schema's pattern for names. "-" is not one: it stands for no API
@@ -121,16 +155,37 @@ func validName(name string) bool {
 	}) < 0
 }
 
-// dangling reports a reference to nothing. of says whose thing it is, or is empty.
-func (c *compiler) dangling(path, kind, name, of string, existing []string) {
+// maxSuggestions is how many dangling references are compared with what is declared. With
+// more of them it is not the spelling that is wrong.
+const maxSuggestions = 100
+
+// dangling reports a reference to nothing. owner says whose thing it would be, or is nil.
+func (c *compiler) dangling(path, kind string, owner *Organization, name string) {
+	of := ""
+	if owner != nil {
+		of = fmt.Sprintf(" of organization %q", owner.Name)
+	}
 	if name == "" {
 		c.find(danglingReference, path, "the %s%s is not named", kind, of)
 		return
 	}
 	f := c.find(danglingReference, path, "%s %q%s is not declared", kind, name, of)
-	if s := Suggest(name, existing); s != "" {
-		f.Fix = s
-	} else {
+	if c.suggestions++; c.suggestions > maxSuggestions {
+		return
+	}
+	places := make(map[string]Position)
+	for key, d := range c.declared {
+		if key.kind == kind && key.owner == owner {
+			places[d.name] = d.at
+		}
+	}
+	existing := slices.Sorted(maps.Keys(places))
+	switch best := closest(name, existing); {
+	case best != "" && places[best].Line > 0:
+		f.Fix = fmt.Sprintf("did you mean %q (%s:%d)?", best, places[best].File, places[best].Line)
+	case len(existing) > 0:
+		f.Fix = Suggest(name, existing)
+	default:
 		f.Fix = "declare it: there is none yet"
 	}
 }

@@ -12,11 +12,7 @@ func (c *compiler) declareOrganizations() {
 	for i, o := range c.cfg.GetOrganizations() {
 		path := fmt.Sprintf("organizations[%d]", i)
 		org := &Organization{Name: o.GetName(), At: c.at(path)}
-		first := c.organizations[org.Name]
-		if first == nil {
-			first = org
-		}
-		if c.name(path, "organization", org.Name, first != org, first.At) {
+		if c.declare(path, "organization", nil, org.Name) {
 			c.organizations[org.Name] = org
 			c.cat.Organizations = append(c.cat.Organizations, org)
 		}
@@ -26,14 +22,20 @@ func (c *compiler) declareOrganizations() {
 	}
 }
 
+// application is how grants refer to one.
+type application struct {
+	organization *Organization
+	name         string
+}
+
 func (c *compiler) application(path string, org *Organization, a *durwardv1.Application) {
 	app := &Application{Name: a.GetName(), Organization: org, ClientIDs: a.GetClientIds(), At: c.at(path)}
-	first := org.application(app.Name)
-	if first == nil {
-		first = app
-	}
-	if c.name(path, "application", app.Name, first != app, first.At) {
+	if c.declare(path, "application", org, app.Name) {
 		org.Applications = append(org.Applications, app)
+		c.applications[application{org, app.Name}] = app
+		if c.owners[app.Name] == nil {
+			c.owners[app.Name] = app
+		}
 	}
 	for i, id := range app.ClientIDs {
 		c.client(fmt.Sprintf("%s.client_ids[%d]", path, i), app, id)
@@ -56,25 +58,16 @@ func (c *compiler) client(path string, app *Application, id string) {
 	c.cat.clients[id] = app
 }
 
-func (o *Organization) application(name string) *Application {
-	for _, a := range o.Applications {
-		if a.Name == name {
-			return a
-		}
-	}
-	return nil
-}
-
 // grants compiles grants into the APIs they open.
 func (c *compiler) grants() {
 	for i, g := range c.cfg.GetGrants() {
 		path := fmt.Sprintf("grants[%d]", i)
 		api, org := c.cat.apis[g.GetApi()], c.organizations[g.GetOrganization()]
 		if api == nil {
-			c.dangling(path+".api", "API", g.GetApi(), "", keys(c.cat.apis))
+			c.dangling(path+".api", "API", nil, g.GetApi())
 		}
 		if org == nil {
-			c.dangling(path+".organization", "organization", g.GetOrganization(), "", keys(c.organizations))
+			c.dangling(path+".organization", "organization", nil, g.GetOrganization())
 		}
 		c.grantForm(path, g)
 		if org == nil {
@@ -113,7 +106,7 @@ func (c *compiler) granted(path string, org *Organization, g *durwardv1.Grant) m
 	set := make(map[*Application]bool)
 	for i, name := range g.GetApplications() {
 		path := fmt.Sprintf("%s.applications[%d]", path, i)
-		app := org.application(name)
+		app := c.applications[application{org, name}]
 		switch {
 		case app != nil && set[app]:
 			c.find(duplicateGrant, path, "application %q is already in this grant", name)
@@ -127,15 +120,9 @@ func (c *compiler) granted(path string, org *Organization, g *durwardv1.Grant) m
 }
 
 func (c *compiler) unknownApplication(path string, org *Organization, name string) {
-	for _, other := range c.cat.Organizations {
-		if other.application(name) != nil {
-			c.find(foreignApplication, path, "application %q belongs to organization %q, not to %q", name, other.Name, org.Name)
-			return
-		}
+	if app := c.owners[name]; app != nil {
+		c.find(foreignApplication, path, "application %q belongs to organization %q%s, not to %q", name, app.Organization.Name, in(app.At), org.Name)
+		return
 	}
-	names := make([]string, 0, len(org.Applications))
-	for _, a := range org.Applications {
-		names = append(names, a.Name)
-	}
-	c.dangling(path, "application", name, fmt.Sprintf(" of organization %q", org.Name), names)
+	c.dangling(path, "application", org, name)
 }

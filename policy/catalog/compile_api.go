@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
-
-const defaultBackendTimeout = 15 * time.Second
 
 // frontend is one place where callers find an API.
 type frontend struct{ host, basePath string }
@@ -28,11 +24,7 @@ func (c *compiler) declareAPIs() {
 			At:       c.at(path),
 			grants:   make(map[*Organization]*grant),
 		}
-		first := c.cat.apis[api.Name]
-		if first == nil {
-			first = api
-		}
-		if c.name(path, "API", api.Name, first != api, first.At) {
+		if c.declare(path, "API", nil, api.Name) {
 			c.cat.apis[api.Name] = api
 			c.cat.APIs = append(c.cat.APIs, api)
 		}
@@ -57,70 +49,48 @@ func (c *compiler) frontend(path string, api *API, f *durwardv1.Frontend) {
 	}
 	for i, host := range f.GetHosts() {
 		path := fmt.Sprintf("%s.hosts[%d]", path, i)
-		if err := checkHost(host); err != nil {
+		canonical, err := canonicalPattern(host)
+		if err == nil && canonical != host {
+			err = fmt.Errorf("this is %q in canonical form", canonical)
+		}
+		if err != nil {
 			c.find(badHost, path, "host %q: %s", host, err)
+		}
+		if canonical == "" || pathErr != nil {
 			continue
 		}
-		if pathErr != nil {
-			continue
-		}
-		place := frontend{host, api.BasePath}
+		place := frontend{canonical, api.BasePath}
 		if other := c.frontends[place]; other != nil {
-			c.find(duplicateFrontend, path, "API %q already answers at host %q and base path %q%s", other.Name, host, api.BasePath, in(other.At))
+			c.find(duplicateFrontend, path, "API %q already answers at host %q and base path %q%s", other.Name, canonical, api.BasePath, in(other.At))
 			continue
 		}
 		c.frontends[place] = api
-		api.Hosts = append(api.Hosts, host)
+		api.Hosts = append(api.Hosts, canonical)
 	}
 }
 
-// checkHost judges a host of a frontend. It must be written in its canonical form, so
-// that two hosts that look different are different.
-func checkHost(host string) error {
+// canonicalPattern returns the canonical form of a frontend's host. Hosts are written
+// in that form, so that two that look different are different.
+func canonicalPattern(host string) (string, error) {
 	if host == "*" {
-		return nil
+		return host, nil
 	}
 	exact, wildcard := strings.CutPrefix(host, "*.")
 	canonical, err := CanonicalHost(exact)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+		return "", err
+	case wildcard && strings.HasPrefix(exact, "["):
+		return "", errors.New("an address has no subdomains")
 	}
-	if canonical != exact {
-		return fmt.Errorf("this is %q in canonical form", host[:len(host)-len(exact)]+canonical)
-	}
-	if wildcard && strings.HasPrefix(exact, "[") {
-		return errors.New("an address has no subdomains")
-	}
-	return nil
-}
-
-// backend compiles where requests go. The path of its URL replaces the base path.
-func (c *compiler) backend(path string, p *durwardv1.Backend) Backend {
-	if p == nil {
-		c.find(badBackend, path, "the API has no backend")
-		return Backend{}
-	}
-	b := Backend{CAFile: p.GetTls().GetCaFile(), Timeout: durationOr(p.GetTimeout(), defaultBackendTimeout)}
-	u, err := parseOrigin(p.GetUrl())
-	if err == nil && u.Path != "" {
-		err = checkBasePath(u.EscapedPath())
-	}
-	if err != nil {
-		c.find(badBackend, path+".url", "backend URL: %s", err)
-		return b
-	}
-	b.URL = u
-	if p.GetTls() != nil && u.Scheme != "https" {
-		c.find(uselessTLS, path+".tls", "backend %q is not asked over TLS", p.GetUrl())
-	}
-	return b
+	return host[:len(host)-len(exact)] + canonical, nil
 }
 
 // operations compiles the operations of an API and files them by path shape.
 func (c *compiler) operations(path string, api *API, a *durwardv1.API) {
 	apiPolicy := c.policies[a.GetTokenPolicy()]
 	if a.GetTokenPolicy() != "" && apiPolicy == nil {
-		c.dangling(path+".token_policy", "token policy", a.GetTokenPolicy(), "", keys(c.policies))
+		c.dangling(path+".token_policy", "token policy", nil, a.GetTokenPolicy())
 	}
 	if len(a.GetOperations()) == 0 {
 		c.find(noOperations, path+".operations", "API %q has no operations", api.Name)
@@ -166,7 +136,7 @@ func (c *compiler) access(path string, op *Operation, o *durwardv1.Operation, ap
 	case name == "":
 		c.find(noTokenPolicy, path, "the operation has no token policy, and its API has none either")
 	case op.Policy == nil && o.GetTokenPolicy() != "":
-		c.dangling(path+".token_policy", "token policy", name, "", keys(c.policies))
+		c.dangling(path+".token_policy", "token policy", nil, name)
 	}
 }
 
@@ -183,35 +153,4 @@ func (c *compiler) scopes(path string, s *durwardv1.Scopes) {
 	case len(s.GetAll())+len(s.GetAny()) == 0:
 		c.find(emptyScopes, path, "scopes names no scope")
 	}
-}
-
-// parseOrigin parses an http or https URL that has neither user nor query nor
-// fragment. The path is for the caller to judge. Errors do not repeat the text: it may
-// hold a password.
-func parseOrigin(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
-		return nil, errors.New("it is empty")
-	case err != nil:
-		return nil, errors.New("it is not a URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("the scheme is not http or https")
-	case u.User != nil:
-		return nil, errors.New("it holds a user")
-	case u.RawQuery != "" || u.ForceQuery:
-		return nil, errors.New("it holds a query")
-	case strings.Contains(text, "#"):
-		return nil, errors.New("it holds a fragment")
-	}
-	if _, err := CanonicalHost(u.Host); err != nil {
-		return nil, err
-	}
-	if !isPortNumber(u.Port()) {
-		return nil, fmt.Errorf("port %s is out of range", u.Port())
-	}
-	if u.String() != text {
-		return nil, errors.New("a character in it must be percent-encoded, or its scheme is not in lower case")
-	}
-	return u, nil
 }

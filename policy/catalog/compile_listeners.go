@@ -72,7 +72,6 @@ func (c *compiler) gateways() {
 	if len(c.cfg.GetGateways()) == 0 {
 		c.find(noGateway, "gateways", "no gateway is declared")
 	}
-	seen := make(map[string]*Gateway)
 	for i, g := range c.cfg.GetGateways() {
 		path := fmt.Sprintf("gateways[%d]", i)
 		gateway := &Gateway{Name: g.GetName(), Listen: g.GetListen(), At: c.at(path)}
@@ -87,12 +86,8 @@ func (c *compiler) gateways() {
 			c.find(badGatewayURL, path+".url", "gateway URL: %s", err)
 		}
 		gateway.URL = u
-		first := seen[gateway.Name]
-		if first == nil {
-			first = gateway
-		}
-		if c.name(path, "gateway", gateway.Name, first != gateway, first.At) {
-			seen[gateway.Name] = gateway
+		c.listensAt(gateway)
+		if c.declare(path, "gateway", nil, gateway.Name) {
 			c.cat.Gateways = append(c.cat.Gateways, gateway)
 		}
 	}

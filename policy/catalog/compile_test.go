@@ -294,3 +294,32 @@ func TestRules(t *testing.T) {
 		t.Error("an unknown code is mild")
 	}
 }
+
+// TestHelp holds that every finding is explained, in paragraphs of its own that show
+// no token.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]string)
+	for _, r := range Rules() {
+		h := r.Help()
+		for _, text := range []string{h.Cause, h.Fix} {
+			if len(text) < 100 || len(text) > 600 || !strings.HasSuffix(text, ".") || strings.ContainsAny(text, "\n\t") {
+				t.Errorf("%s: this is no paragraph: %q", r.Code, text)
+			}
+			if strings.Contains(text, "eyJ") {
+				t.Errorf("%s shows a token: %q", r.Code, text)
+			}
+			if other := seen[text]; other != "" {
+				t.Errorf("%s says what %s says: %q", r.Code, other, text)
+			}
+			seen[text] = r.Code
+		}
+	}
+	explained := len(textHelp) + len(nameHelp) + len(apiHelp) + len(tokenHelp) + len(gatewayHelp)
+	if explained != len(Rules()) {
+		t.Errorf("%d explanations for %d rules", explained, len(Rules()))
+	}
+	if (Rule{Code: "DW999"}).Help() != (Help{}) {
+		t.Error("an unknown code is explained")
+	}
+}

@@ -2,10 +2,8 @@ package catalog
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,19 +27,11 @@ func (c *compiler) authorizationServers() {
 			c.find(noAudience, path+".audience", "authorization server %q has no audience", server.Name)
 		}
 		server.Introspection = c.introspection(path+".introspection", s.GetIntrospection())
-		first := c.servers[server.Name]
-		if c.name(path, "authorization server", server.Name, first != nil, positionOf(first)) {
+		if c.declare(path, "authorization server", nil, server.Name) {
 			c.servers[server.Name] = server
 			c.cat.Servers = append(c.cat.Servers, server)
 		}
 	}
-}
-
-func positionOf(s *AuthorizationServer) Position {
-	if s == nil {
-		return Position{}
-	}
-	return s.At
 }
 
 // issuer judges an issuer: it must be that of a custom authorization server, whose
@@ -79,6 +69,7 @@ func (c *compiler) introspection(path string, p *durwardv1.Introspection) Intros
 	client := Introspection{
 		ClientID:   p.GetClientId(),
 		SecretFile: p.GetClientSecretFile(),
+		SecretAt:   c.at(path + ".client_secret_file"),
 		Auth:       ClientAuth(p.GetAuthMethod()),
 	}
 	if client.Auth == "" {
@@ -115,15 +106,11 @@ func (c *compiler) tokenPolicies() {
 			At:     c.at(path),
 		}
 		c.verify(path+".verify", policy)
+		c.maxAge(path+".max_age", policy, p.GetMaxAge() != nil)
 		if policy.Server == nil {
-			c.dangling(path+".authorization_server", "authorization server", p.GetAuthorizationServer(), "", keys(c.servers))
+			c.dangling(path+".authorization_server", "authorization server", nil, p.GetAuthorizationServer())
 		}
-		var first Position
-		taken := c.policies[policy.Name]
-		if taken != nil {
-			first = taken.At
-		}
-		if c.name(path, "token policy", policy.Name, taken != nil, first) {
+		if c.declare(path, "token policy", nil, policy.Name) {
 			c.policies[policy.Name] = policy
 			c.cat.TokenPolicies = append(c.cat.TokenPolicies, policy)
 		}
@@ -142,6 +129,20 @@ func (c *compiler) verify(path string, p *TokenPolicy) {
 	}
 }
 
+// maxMaxAge is the ceiling of the cache: no fact about a token is kept for longer.
+const maxMaxAge = time.Hour
+
+// maxAge judges how old a fact from Okta may be. Tokens that are verified by their
+// signature alone have no such fact.
+func (c *compiler) maxAge(path string, p *TokenPolicy, written bool) {
+	switch {
+	case p.MaxAge > maxMaxAge:
+		c.find(maxAgeTooLong, path, "max_age %s is more than %s", p.MaxAge, maxMaxAge)
+	case written && p.Verify == "jwt":
+		c.find(maxAgeUseless, path, "verify: jwt asks Okta nothing that could age")
+	}
+}
+
 // audiences refuses an audience that is a client id: ID tokens carry their client's id
 // as audience, and would pass for access tokens.
 func (c *compiler) audiences() {
@@ -149,13 +150,9 @@ func (c *compiler) audiences() {
 		audience := s.GetAudience()
 		path := fmt.Sprintf("authorization_servers[%d].audience", i)
 		if app := c.cat.clients[audience]; app != nil {
-			c.find(audienceIsClient, path, "audience %q is a client id of application %q", audience, app.Name)
+			c.find(audienceIsClient, path, "audience %q is a client id of application %q%s", audience, app.Name, in(app.At))
 		} else if audience != "" && audience == s.GetIntrospection().GetClientId() {
 			c.find(audienceIsClient, path, "audience %q is the client id of the introspection client", audience)
 		}
 	}
-}
-
-func keys[V any](m map[string]V) []string {
-	return slices.Sorted(maps.Keys(m))
 }

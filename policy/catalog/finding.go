@@ -3,7 +3,6 @@ package catalog
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +51,9 @@ func NewFinding(code string, at Position, message string) Finding {
 
 // String returns the finding's first line: file:line:col: error DWnnn: message. What
 // is not known of the position is left out.
-func (f Finding) String() string {
+func (f Finding) String() string { return f.first(unmarked) }
+
+func (f Finding) first(mark func(string) string) string {
 	var b strings.Builder
 	if f.At.File != "" {
 		b.WriteString(f.At.File + ":")
@@ -63,28 +64,33 @@ func (f Finding) String() string {
 	if b.Len() > 0 {
 		b.WriteByte(' ')
 	}
-	fmt.Fprintf(&b, "%s %s: %s", f.Severity, f.Code, f.Message)
+	fmt.Fprintf(&b, "%s %s: %s", mark(f.Severity.String()), f.Code, f.Message)
 	return b.String()
 }
 
-// Print writes the finding for people: its first line, the source line with a caret
-// under the mistake where the line is known, and the fix.
-func (f Finding) Print(w io.Writer) error {
+// Text returns the finding for people: its first line, the source line with a caret
+// under the mistake where the line is known, and the fix with the help topic. mark
+// colours the severity and the caret; nil leaves them as they are.
+func (f Finding) Text(mark func(string) string) string {
+	if mark == nil {
+		mark = unmarked
+	}
 	var b strings.Builder
-	b.WriteString(f.String() + "\n")
+	b.WriteString(f.first(mark) + "\n")
 	if f.Line != "" && f.At.Line > 0 {
 		number := strconv.Itoa(f.At.Line)
 		line, before, width := excerpt(f.Line, f.At.Column-1, f.Width)
 		fmt.Fprintf(&b, "  %s | %s\n", number, line)
-		fmt.Fprintf(&b, "  %s | %s^%s\n", strings.Repeat(" ", len(number)),
-			strings.Repeat(" ", before), strings.Repeat("~", width-1))
+		fmt.Fprintf(&b, "  %s | %s%s\n", strings.Repeat(" ", len(number)),
+			strings.Repeat(" ", before), mark("^"+strings.Repeat("~", width-1)))
 	}
 	if f.Fix != "" {
-		fmt.Fprintf(&b, "  fix: %s\n", f.Fix)
+		fmt.Fprintf(&b, "  fix: %s  (durward help %s)\n", f.Fix, f.Code)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
+
+func unmarked(text string) string { return text }
 
 const maxExcerpt = 100
 

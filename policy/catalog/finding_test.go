@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestPrint(t *testing.T) {
+func TestText(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 200) + "HERE" + strings.Repeat("y", 200)
 	tests := []struct {
@@ -18,7 +18,7 @@ func TestPrint(t *testing.T) {
 		{
 			"in the middle",
 			Finding{Code: "DW102", At: Position{"a.yaml", 31, 10}, Message: "no", Fix: "yes", Line: "    api: order", Width: 5},
-			"a.yaml:31:10: error DW102: no\n  31 |     api: order\n     |          ^~~~~\n  fix: yes\n",
+			"a.yaml:31:10: error DW102: no\n  31 |     api: order\n     |          ^~~~~\n  fix: yes  (durward help DW102)\n",
 		},
 		{"without a line", Finding{Code: "DW010", At: Position{File: "dir"}, Message: "no"}, "dir: error DW010: no\n"},
 		{"without a position", Finding{Code: "DW010", Severity: Warning, Message: "no"}, "warning DW010: no\n"},
@@ -46,12 +46,15 @@ func TestPrint(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var b strings.Builder
-			if err := tt.finding.Print(&b); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, b.String()); diff != "" {
+			if diff := cmp.Diff(tt.want, tt.finding.Text(nil)); diff != "" {
 				t.Errorf("printed (-want +got):\n%s", diff)
+			}
+			marked := tt.finding.Text(func(s string) string { return "<" + s + ">" })
+			if severity := "<" + tt.finding.Severity.String() + ">"; strings.Count(marked, severity) != 1 {
+				t.Errorf("the severity is not marked:\n%s", marked)
+			}
+			if plain := strings.NewReplacer("<", "", ">", "").Replace(marked); plain != tt.want {
+				t.Errorf("marks change the text:\n%s", marked)
 			}
 		})
 	}

@@ -87,18 +87,22 @@ func isPort(port string) bool {
 // ServesHost reports whether the API answers for host, which CanonicalHost returned.
 // "*.example.com" stands for one or more labels before .example.com, as in Envoy's
 // virtual hosts, and not for example.com itself.
-func (a *API) ServesHost(host string) bool {
-	if host == "" {
-		return false
-	}
+func (a *API) ServesHost(host string) bool { return a.hostRank(host) > 0 }
+
+// exactHost ranks above every wildcard, none of which is that long.
+const exactHost = 1 << 10
+
+// hostRank says how specifically the API names host; 0 if it does not serve it.
+func (a *API) hostRank(host string) int {
+	rank := 0
 	for _, h := range a.Hosts {
-		if h == "*" || h == host {
-			return true
-		}
 		suffix, wildcard := strings.CutPrefix(h, "*")
-		if wildcard && len(host) > len(suffix) && strings.HasSuffix(host, suffix) {
-			return true
+		switch {
+		case h == host:
+			return exactHost
+		case wildcard && len(host) > len(suffix) && strings.HasSuffix(host, suffix):
+			rank = max(rank, len(h))
 		}
 	}
-	return false
+	return rank
 }

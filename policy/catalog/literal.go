@@ -6,10 +6,33 @@ import (
 	"strings"
 )
 
-// checkLiteral reports what keeps a path segment from being a literal: one that is
-// not in the form in which a canonical request path carries it could never match, or
-// would be read differently behind us.
-func checkLiteral(part string) error {
+// maxPathBytes bounds the paths of requests.
+const maxPathBytes = 16 << 10
+
+// CheckPath accepts the absolute path of a request, without its query, if every reader
+// splits it into the same segments: no dot or empty segments but a last one, no path
+// parameters, no encoded octet that some reader decodes into structure. Envoy repairs or
+// refuses most of these before it asks; another proxy may not. It does not look whether
+// anything answers there.
+func CheckPath(path string) error {
+	switch {
+	case len(path) > maxPathBytes:
+		return errors.New("the path is too long")
+	case !strings.HasPrefix(path, "/"):
+		return errors.New("the path is not absolute")
+	case strings.Contains(path, "//"):
+		return errors.New("the path has an empty segment")
+	}
+	for part := range strings.SplitSeq(path[1:], "/") {
+		if err := checkSegment(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSegment judges one segment of a path, of requests and of configurations.
+func checkSegment(part string) error {
 	if part == "." || part == ".." {
 		return fmt.Errorf("segment %q is a dot segment", part)
 	}
@@ -21,11 +44,9 @@ func checkLiteral(part string) error {
 				return err
 			}
 			i += 2
-		case c == '*':
-			return fmt.Errorf(`segment %q: "*" stands only in a last "/**"`, part)
 		case c >= 0x80:
 			return fmt.Errorf("segment %q: a non-ASCII character must be percent-encoded", part)
-		case !isAlphanumeric(c) && !strings.ContainsRune("-._~!$&'()+,=:@", rune(c)):
+		case c <= ' ' || c == 0x7f || strings.IndexByte(`\#;"<>^{|}`+"`", c) >= 0:
 			return fmt.Errorf("segment %q: %q cannot stand in a path", part, c)
 		}
 	}
@@ -34,24 +55,56 @@ func checkLiteral(part string) error {
 
 // checkEscape judges the percent-encoding that s begins with.
 func checkEscape(s string) error {
-	if len(s) < 3 {
-		return fmt.Errorf("%q is no percent-encoding", s)
-	}
-	hi, lo := strings.IndexByte(upperHex, s[1]), strings.IndexByte(upperHex, s[2])
-	if hi < 0 || lo < 0 {
-		return fmt.Errorf("%q is no percent-encoding with upper-case digits", s[:3])
-	}
-	c := byte(hi<<4 | lo)
+	c, ok := octet(s)
 	switch {
-	case isAlphanumeric(c) || strings.IndexByte("-._~", c) >= 0:
+	case !ok:
+		return fmt.Errorf("%q is no percent-encoding", s[:min(3, len(s))])
+	case isAlphanumeric(c) || strings.IndexByte("-._~", c) >= 0: // RFC 3986 section 2.3
 		return fmt.Errorf("%q is the encoding of %q, which is written as itself", s[:3], c)
-	case c < 0x20 || c == 0x7f || strings.IndexByte(`/\%;`, c) >= 0:
+	case c < ' ' || c == 0x7f || c == '/' || c == '\\':
 		return fmt.Errorf("%q is never accepted in a path", s[:3])
+	}
+	if _, again := octet("%" + s[3:]); c == '%' && again {
+		return fmt.Errorf("%q is encoded twice", s[:5])
 	}
 	return nil
 }
 
-const upperHex = "0123456789ABCDEF"
+// octet decodes the percent-encoding that s begins with, in either case.
+func octet(s string) (byte, bool) {
+	const digits = "0123456789abcdef0123456789ABCDEF"
+	if len(s) < 3 {
+		return 0, false
+	}
+	high, low := strings.IndexByte(digits, s[1]), strings.IndexByte(digits, s[2])
+	return byte(high%16<<4 | low%16), high >= 0 && low >= 0
+}
+
+// checkLiteral reports what keeps a segment of a configuration from being a literal,
+// beyond what no path may hold: a literal is compared byte by byte, so it is written in
+// the one form in which requests carry it.
+func checkLiteral(part string) error {
+	if err := checkSegment(part); err != nil {
+		return err
+	}
+	for i := range len(part) {
+		switch c := part[i]; {
+		case c == '*':
+			return fmt.Errorf(`segment %q: "*" stands only in a last "/**"`, part)
+		case strings.IndexByte("?[]", c) >= 0:
+			return fmt.Errorf("segment %q: %q cannot stand in a path", part, c)
+		case c != '%':
+			continue
+		}
+		switch escape := part[i : i+3]; {
+		case escape != strings.ToUpper(escape):
+			return fmt.Errorf("%q is no percent-encoding with upper-case digits", escape)
+		case escape == "%25" || escape == "%3B":
+			return fmt.Errorf("%q is never accepted in a path", escape)
+		}
+	}
+	return nil
+}
 
 // checkBasePath judges a base path, or the path of a backend: literal segments, no
 // slash at the end unless it is all there is.

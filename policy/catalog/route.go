@@ -1,7 +1,5 @@
 package catalog
 
-import "strings"
-
 // Route returns the API that answers at host, which CanonicalHost returned, and path,
 // without a query; or nil. Of the APIs that serve the host and cover the path, it is the
 // one with the longest base path; of those with the same, the one with the most specific
@@ -21,22 +19,4 @@ func (c *Catalogue) Route(host, path string) *API {
 		}
 	}
 	return best
-}
-
-// exactHost ranks above every wildcard, none of which is that long.
-const exactHost = 1 << 10
-
-// hostRank says how specifically the API names host; 0 if it does not serve it.
-func (a *API) hostRank(host string) int {
-	rank := 0
-	for _, h := range a.Hosts {
-		suffix, wildcard := strings.CutPrefix(h, "*")
-		switch {
-		case h == host:
-			return exactHost
-		case wildcard && len(host) > len(suffix) && strings.HasSuffix(host, suffix):
-			rank = max(rank, len(h))
-		}
-	}
-	return rank
 }

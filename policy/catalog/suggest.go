@@ -10,20 +10,11 @@ import (
 // exist, or else what there is. existing may be in any order. It returns "" where
 // nothing exists.
 func Suggest(name string, existing []string) string {
-	const shown, longest = 8, 100
+	const shown = 8
 	if len(existing) == 0 {
 		return ""
 	}
-	best, distance := "", max(1, len(name)/3)+1
-	for _, e := range existing {
-		if len(name) > longest || len(e) > longest {
-			continue
-		}
-		if d := editDistance(name, e); d < distance || d == distance && best != "" && e < best {
-			best, distance = e, d
-		}
-	}
-	if best != "" {
+	if best := closest(name, existing); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	sorted := slices.Sorted(slices.Values(existing))
@@ -32,6 +23,22 @@ func Suggest(name string, existing []string) string {
 		list += ", ..."
 	}
 	return "there is " + list
+}
+
+// closest returns the one of the existing names that may have been meant, or "". Of
+// very many it looks at the first only.
+func closest(name string, existing []string) string {
+	const longest, most = 64, 1000
+	best, distance := "", max(1, len(name)/3)+1
+	for _, e := range existing[:min(most, len(existing))] {
+		if len(name) > longest || len(e) > longest {
+			continue
+		}
+		if d := editDistance(name, e); d < distance || d == distance && best != "" && e < best {
+			best, distance = e, d
+		}
+	}
+	return best
 }
 
 // editDistance is Levenshtein's, on bytes.

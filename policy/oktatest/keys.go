@@ -97,8 +97,10 @@ func (s *Server) keys(w http.ResponseWriter, _ *http.Request, as *authServer) {
 			return
 		}
 		e := big.NewInt(int64(private.E)).Bytes()
-		set.Keys = append(set.Keys, jwk{"RSA", "RS256", key.kid, "sig",
-			base64.RawURLEncoding.EncodeToString(e), base64.RawURLEncoding.EncodeToString(private.N.Bytes())})
+		set.Keys = append(set.Keys, jwk{
+			"RSA", "RS256", key.kid, "sig",
+			base64.RawURLEncoding.EncodeToString(e), base64.RawURLEncoding.EncodeToString(private.N.Bytes()),
+		})
 	}
 	// Okta's max-age shrinks towards the rotation; no-cache means it is due.
 	w.Header().Del("Pragma")

@@ -63,8 +63,10 @@ func (s *Server) openIDMetadata(w http.ResponseWriter, r *http.Request, as *auth
 	m.UserInfoEndpoint = m.Issuer + "/v1/userinfo"
 	m.IDTokenAlgorithms = []string{"RS256"}
 	m.GrantTypes = slices.DeleteFunc(slices.Clone(m.GrantTypes), func(g string) bool { return g == grantClient })
-	m.Claims = []string{"iss", "ver", "sub", "aud", "iat", "exp", "jti", "auth_time", "amr", "idp", "nonce",
-		"name", "email", "preferred_username", "at_hash"}
+	m.Claims = []string{
+		"iss", "ver", "sub", "aud", "iat", "exp", "jti", "auth_time", "amr", "idp", "nonce",
+		"name", "email", "preferred_username", "at_hash",
+	}
 	s.writeMetadata(w, r, m)
 }
 

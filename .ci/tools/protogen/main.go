@@ -1,5 +1,6 @@
 // Command protogen compiles the .proto files below a root and writes their Go
-// code beside them, or with -check only says whether it is current.
+// code beside them, or with -check only says whether it is current. The comments,
+// which compiled descriptors do not carry, go into a Go file of their own.
 //
 // It takes the imports it needs (buf/validate, google/protobuf) from the
 // descriptors linked into this binary, so that no .proto of others is vendored
@@ -59,7 +60,7 @@ func run(ctx context.Context, root string, check bool) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range answer.GetFile() {
+	for _, f := range append(answer.GetFile(), comments(files)...) {
 		path := filepath.Join(root, f.GetName())
 		if !check {
 			if err := os.WriteFile(path, []byte(f.GetContent()), 0o644); err != nil {

@@ -33,6 +33,8 @@ const (
 	unreadable    = "DW010"
 	splitSection  = "DW011"
 	notPlainText  = "DW012"
+	noExpansion   = "DW013"
+	inlineSecret  = "DW310"
 )
 
 // file is the whole text of one catalogue file.

@@ -100,6 +100,7 @@ func (p *positions) complete(findings []catalog.Finding) []catalog.Finding {
 			f.Width = max(1, at.width)
 		}
 		f.Line = p.line(lines, f.At)
+		f.Message, f.Fix = clip(f.Message), clip(f.Fix)
 	}
 	catalog.SortFindings(findings)
 	return findings
@@ -114,7 +115,7 @@ func (p *positions) line(lines map[string][]string, at catalog.Position) string 
 	if split == nil {
 		for _, f := range p.files {
 			if f.name == at.File {
-				split = strings.Split(string(f.data), "\n")
+				split = redact(strings.Split(string(f.data), "\n"))
 				lines[at.File] = split
 			}
 		}
@@ -123,4 +124,14 @@ func (p *positions) line(lines map[string][]string, at catalog.Position) string 
 		return ""
 	}
 	return strings.TrimSuffix(split[at.Line-1], "\r")
+}
+
+// maxWords bounds what a finding says: it may repeat what the file holds.
+const maxWords = 400
+
+func clip(text string) string {
+	if len(text) <= maxWords {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxWords], "") + "…"
 }

@@ -14,11 +14,16 @@ import (
 
 // text checks a string. Only what every YAML reader takes for one is one: the same
 // file is read by editors and other tools, some of them by the rules of YAML 1.1.
-func (c *schemaCheck) text(node ast.Node) {
+func (c *schemaCheck) text(field protoreflect.FieldDescriptor, node ast.Node) {
 	value, plain, ok := scalarText(node)
 	switch {
 	case !ok:
 		c.find(spanOf(node), wrongType, "%s stands where a string is expected", kindOf(node))
+	case field.Name() == secretFileKey && looksLikeSecret(value):
+		f := c.find(spanOf(node), inlineSecret, "this is no path but looks like the secret itself")
+		f.Fix += "; if it is a file's name, write ./ before it"
+	case strings.Contains(value, "${"):
+		c.find(spanOf(node), noExpansion, "${...} is not expanded: no variable of the environment is read here")
 	case plain && isAmbiguous(value):
 		f := c.find(spanOf(node), wrongType, "%s is not a string to every reader of YAML", value)
 		f.Fix = "quote it: " + strconv.Quote(value)

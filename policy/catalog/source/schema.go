@@ -62,6 +62,10 @@ func (c *schemaCheck) message(path string, node ast.Node, m protoreflect.Message
 		key := keyOf(pair)
 		at := spanOf(pair.Key)
 		field := m.Fields().ByTextName(key)
+		if field == nil && isSecretKey(key) {
+			c.find(at, inlineSecret, "%s would hold a secret, and a configuration holds none", key)
+			continue
+		}
 		if field == nil {
 			f := c.find(at, unknownKey, "key %q is unknown here", key)
 			f.Fix = suggestKey(key, m)
@@ -140,7 +144,7 @@ func (c *schemaCheck) value(path string, field protoreflect.FieldDescriptor, nod
 	case field.Message() != nil:
 		c.duration(field, node)
 	case field.Kind() == protoreflect.StringKind:
-		c.text(node)
+		c.text(field, node)
 	case field.Kind() == protoreflect.BoolKind:
 		c.truth(node)
 	default:

@@ -8,13 +8,15 @@
 // take for a number, a date or a truth value where a string is meant. A mistake in any
 // file refuses the whole configuration.
 //
-// The package reads catalogue files and nothing else: secret and certificate files are
-// named by a catalogue, but opened elsewhere. It expands no variables and follows no
-// includes.
+// Besides, it opens the secret files that a catalogue names, for Check and ReadSecret
+// alone: those two never disagree on which secret is good. Certificate files are opened
+// elsewhere. What looks like a secret in the text of a catalogue is never shown in a
+// finding's line. The package expands no variables and follows no includes.
 package source
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"google.golang.org/protobuf/proto"
@@ -36,8 +38,52 @@ func Load(path string) (*catalog.Catalogue, []catalog.Finding, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cat, more := compile(files, findings)
+	cat, more := compile(newPositions(files), findings)
 	return cat, more, nil
+}
+
+// Report is everything Check has to say about a configuration.
+type Report struct {
+	// Catalogue is nil if one of the findings is an error.
+	Catalogue *catalog.Catalogue
+	// Findings are sorted by file, line and column.
+	Findings []catalog.Finding
+	// Files are the paths of the catalogue files that were read.
+	Files []string
+}
+
+// Check is Load for people: a path that cannot be looked at is a finding like any
+// other, and so is what is wrong with the secret files that the catalogue names. A
+// secret that is absent, or not ours to read, is an error where needSecrets says that
+// this is the machine that serves, and elsewhere a warning. Secrets are not kept.
+func Check(path string, needSecrets bool) Report {
+	files, findings, err := readFiles(path)
+	if err != nil {
+		f := newFinding(unreadable, path, reasonOf(err))
+		f.Fix = "name a file or a directory that exists; durward init writes one to begin with"
+		return Report{Findings: []catalog.Finding{f}}
+	}
+	at := newPositions(files)
+	var r Report
+	for _, f := range files {
+		r.Files = append(r.Files, f.name)
+	}
+	r.Catalogue, r.Findings = compile(at, findings)
+	if r.Catalogue == nil {
+		return r
+	}
+	for i, s := range r.Catalogue.Servers {
+		_, found := readSecret(s, needSecrets)
+		for _, f := range found {
+			f.Path = fmt.Sprintf("authorization_servers[%d].introspection.client_secret_file", i)
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	r.Findings = at.complete(r.Findings)
+	if catalog.HasErrors(r.Findings) {
+		r.Catalogue = nil
+	}
+	return r
 }
 
 // Parse compiles one file from memory. name stands in positions, and paths in the text
@@ -46,15 +92,14 @@ func Parse(name string, data []byte) (*catalog.Catalogue, []catalog.Finding) {
 	if len(data) > maxFileBytes {
 		return nil, []catalog.Finding{tooLarge(name)}
 	}
-	return compile([]file{{name: name, data: data}}, nil)
+	return compile(newPositions([]file{{name: name, data: data}}), nil)
 }
 
 // compile goes from text to catalogue. Each step works on what the one before found
 // good in every file, so that no finding is the mere consequence of another.
-func compile(files []file, findings []catalog.Finding) (*catalog.Catalogue, []catalog.Finding) {
-	at := newPositions(files)
+func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []catalog.Finding) {
 	cfg := new(durwardv1.Config)
-	for _, f := range files {
+	for _, f := range at.files {
 		part, found := read(f, at)
 		findings = append(findings, found...)
 		if part != nil {

@@ -68,7 +68,9 @@ func syntaxFinding(f file, err error) catalog.Finding {
 		return newFinding(badSyntax, f.name, "the text cannot be read as YAML")
 	}
 	s := spanOfToken(position.GetToken())
-	found := s.finding(f.name, badSyntax, position.GetMessage())
+	// What a message repeats of the text comes last, and may be anything.
+	message, _, _ := strings.Cut(position.GetMessage(), `: "`)
+	found := s.finding(f.name, badSyntax, message)
 	line := lineOf(f.data, s.line)
 	if strings.Contains(line[:len(line)-len(strings.TrimLeft(line, " \t"))], "\t") {
 		found.Message, found.Fix = "a tab stands in the indentation", "indent with blanks"

@@ -150,7 +150,8 @@ func (x *Config) GetCheckTimeout() *durationpb.Duration {
 // Gateway is one kind of Envoy.
 type Gateway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name by which it is asked for; Envoy's node cluster.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The address Envoy listens on, host:port. Port 0 lets the kernel choose.
 	Listen string `protobuf:"bytes,2,opt,name=listen,proto3" json:"listen,omitempty"`
 	// The URL under which callers reach this gateway.
@@ -213,7 +214,8 @@ func (x *Gateway) GetUrl() string {
 // AuthorizationServer is one Okta custom authorization server.
 type AuthorizationServer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name by which token policies refer to it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The issuer, exactly as in the `iss` claim:
 	// https://{domain}/oauth2/{server id}, without a trailing slash.
 	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
@@ -285,8 +287,9 @@ func (x *AuthorizationServer) GetIntrospection() *Introspection {
 
 // Introspection is our own client at the authorization server (RFC 7662).
 type Introspection struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	ClientId string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The client id of an Okta application of our own.
+	ClientId string `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// A file that holds the client secret, with or without a final newline.
 	ClientSecretFile string `protobuf:"bytes,2,opt,name=client_secret_file,json=clientSecretFile,proto3" json:"client_secret_file,omitempty"`
 	// client_secret_basic (the default), client_secret_post, or none for a
@@ -350,7 +353,8 @@ func (x *Introspection) GetAuthMethod() string {
 // TokenPolicy says how a token is verified.
 type TokenPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name by which APIs and operations refer to it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Name of the authorization server whose tokens are accepted.
 	AuthorizationServer string `protobuf:"bytes,2,opt,name=authorization_server,json=authorizationServer,proto3" json:"authorization_server,omitempty"`
 	// introspection, jwt or both.
@@ -422,9 +426,11 @@ func (x *TokenPolicy) GetMaxAge() *durationpb.Duration {
 
 // Organization owns applications.
 type Organization struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Applications  []*Application         `protobuf:"bytes,2,rep,name=applications,proto3" json:"applications,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name by which grants refer to it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its applications.
+	Applications  []*Application `protobuf:"bytes,2,rep,name=applications,proto3" json:"applications,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -475,9 +481,11 @@ func (x *Organization) GetApplications() []*Application {
 
 // Application is an OAuth client, known by its Okta client ids.
 type Application struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	ClientIds     []string               `protobuf:"bytes,2,rep,name=client_ids,json=clientIds,proto3" json:"client_ids,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name by which grants refer to it, unique in its organization.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The client ids in Okta, byte for byte; usually one.
+	ClientIds     []string `protobuf:"bytes,2,rep,name=client_ids,json=clientIds,proto3" json:"client_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -528,12 +536,16 @@ func (x *Application) GetClientIds() []string {
 
 // API is a virtual API: a frontend on a backend.
 type API struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Frontend *Frontend              `protobuf:"bytes,2,opt,name=frontend,proto3" json:"frontend,omitempty"`
-	Backend  *Backend               `protobuf:"bytes,3,opt,name=backend,proto3" json:"backend,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name by which grants refer to it; it stands in logs, metrics and x-auth-api.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Where callers find the API.
+	Frontend *Frontend `protobuf:"bytes,2,opt,name=frontend,proto3" json:"frontend,omitempty"`
+	// Where allowed requests go.
+	Backend *Backend `protobuf:"bytes,3,opt,name=backend,proto3" json:"backend,omitempty"`
 	// Name of the token policy of every operation that names none.
-	TokenPolicy   string       `protobuf:"bytes,4,opt,name=token_policy,json=tokenPolicy,proto3" json:"token_policy,omitempty"`
+	TokenPolicy string `protobuf:"bytes,4,opt,name=token_policy,json=tokenPolicy,proto3" json:"token_policy,omitempty"`
+	// What may be called; nothing else of the API answers.
 	Operations    []*Operation `protobuf:"bytes,5,rep,name=operations,proto3" json:"operations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -663,7 +675,8 @@ func (x *Frontend) GetPath() string {
 type Backend struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// http or https URL; its path replaces the base path.
-	Url string      `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// How an https backend is verified.
 	Tls *BackendTLS `protobuf:"bytes,2,opt,name=tls,proto3" json:"tls,omitempty"`
 	// How long Envoy waits for the whole response. Default 15s.
 	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
@@ -771,10 +784,12 @@ func (x *BackendTLS) GetCaFile() string {
 
 // Operation is a set of methods on a path template.
 type Operation struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Methods []string               `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The methods; HEAD is allowed only where it is written.
+	Methods []string `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`
 	// Relative to the base path: literal segments, {name}, a last /**.
-	Path   string  `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// What a token must hold. Required unless public.
 	Scopes *Scopes `protobuf:"bytes,3,opt,name=scopes,proto3" json:"scopes,omitempty"`
 	// Name of a token policy stricter than the API's.
 	TokenPolicy string `protobuf:"bytes,4,opt,name=token_policy,json=tokenPolicy,proto3" json:"token_policy,omitempty"`
@@ -851,9 +866,11 @@ func (x *Operation) GetPublic() bool {
 
 // Scopes lists what a token must hold: one of the two lists is set.
 type Scopes struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	All           []string               `protobuf:"bytes,1,rep,name=all,proto3" json:"all,omitempty"`
-	Any           []string               `protobuf:"bytes,2,rep,name=any,proto3" json:"any,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Scopes of which a token holds every one.
+	All []string `protobuf:"bytes,1,rep,name=all,proto3" json:"all,omitempty"`
+	// Scopes of which a token holds at least one.
+	Any           []string `protobuf:"bytes,2,rep,name=any,proto3" json:"any,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,12 +922,15 @@ func (x *Scopes) GetAny() []string {
 // Grant opens an API to an organization and to applications of it. Exactly one
 // of applications and all_applications is written.
 type Grant struct {
-	state        protoimpl.MessageState `protogen:"open.v1"`
-	Api          string                 `protobuf:"bytes,1,opt,name=api,proto3" json:"api,omitempty"`
-	Organization string                 `protobuf:"bytes,2,opt,name=organization,proto3" json:"organization,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the API.
+	Api string `protobuf:"bytes,1,opt,name=api,proto3" json:"api,omitempty"`
+	// Name of the organization.
+	Organization string `protobuf:"bytes,2,opt,name=organization,proto3" json:"organization,omitempty"`
 	// An empty list gives the organization access and lets nobody call yet.
-	Applications    []string `protobuf:"bytes,3,rep,name=applications,proto3" json:"applications,omitempty"`
-	AllApplications bool     `protobuf:"varint,4,opt,name=all_applications,json=allApplications,proto3" json:"all_applications,omitempty"`
+	Applications []string `protobuf:"bytes,3,rep,name=applications,proto3" json:"applications,omitempty"`
+	// Every application of the organization may call, also those declared later.
+	AllApplications bool `protobuf:"varint,4,opt,name=all_applications,json=allApplications,proto3" json:"all_applications,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }

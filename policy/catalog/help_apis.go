@@ -1,0 +1,181 @@
+package catalog
+
+// nameHelp explains the findings about names, references, clients and grants.
+var nameHelp = map[string]Help{
+	badName: {
+		`Gateways, authorization servers, token policies, organizations, applications and APIs
+		all have a name, by which the rest of the configuration, logs and metrics call them.
+		This one is missing, or holds something else than lower-case letters, digits and inner
+		hyphens. A lone hyphen is no name: it stands for no API between Envoy and Durward.`,
+		`Choose 1 to 63 lower-case letters, digits and hyphens, as in mobile-orders. The name
+		is yours and need not be the label in the Okta console; what ties an application to
+		Okta is its client id.`,
+	},
+	danglingReference: {
+		`A grant, an API or a token policy names something that is nowhere declared. Nothing
+		is taken to exist because it is named: a grant that meets no API would do nothing
+		today, and open the wrong one the day somebody declares that name.`,
+		`Correct the name if the finding suggests one; it shows where that is declared. Else
+		declare the missing thing, or remove the reference together with what it was meant
+		to open. An application is looked for in the organization of its grant only.`,
+	},
+	duplicateName: {
+		`Two things of one kind have the same name, or names that differ in capitals only, and
+		references could mean either. In a directory the two often stand in files of
+		different teams, neither of whom sees the other's.`,
+		`Rename one of the two and the references to it, or join them if they are one. Two
+		organizations may each have an application of the same name; two APIs may not.`,
+	},
+	duplicateClient: {
+		`A client id belongs to two applications, or stands in one twice. The client id in a
+		token is all that says which application calls, so each must lead to one application
+		and to one organization. Ids that differ in capitals only are taken for the same
+		mistake.`,
+		`Leave the id with its owner and give the other application its own: in the Okta
+		console, under Applications, each application shows its client id on the General tab.
+		Several products that share one client cannot be told apart; register one for each.`,
+	},
+	foreignApplication: {
+		`The grant is for one organization but names an application of another. Access has two
+		levels, first the organization and then its applications, and an application cannot
+		borrow the level of somebody else's organization.`,
+		`Write a second grant with the organization that owns the application, or, if the
+		application has moved, declare it under its new organization.`,
+	},
+	grantForm: {
+		`A grant says who may call in one of two ways: a list of applications, or
+		all_applications: true for every one that the organization has now and will have
+		later. This grant writes both, neither, or all_applications: false, and each of these
+		could be read as everybody or as nobody.`,
+		`Write applications: [mobile, kiosk] to name them, applications: [] to give the
+		organization access before any application may call, or all_applications: true; and
+		only one of them.`,
+	},
+	duplicateGrant: {
+		`The organization already has a grant for this API, or the application stands in it
+		twice. With two grants it would depend on their order which one is in force, and
+		removing one would not take the access away.`,
+		`Join the two into one grant that lists every application, and remove the other. In a
+		directory, keep the grants of one API in one file.`,
+	},
+}
+
+// apiHelp explains the findings about APIs.
+var apiHelp = map[string]Help{
+	noTokenPolicy: {
+		`The operation is not public, and neither it nor its API names a token policy, so
+		nothing says which Okta server's tokens open it. An operation without a policy is
+		refused and never open: access without a token must be asked for by name.`,
+		`Write token_policy at the API, for all its operations, or at the operation where it
+		is stricter than the rest. For something that anybody may call, a health check for
+		example, write public: true at that operation.`,
+	},
+	noOperations: {
+		`The API publishes a base path but lists no operation on it, so every request would be
+		answered with operation_unknown. Only what is listed answers: an API does not pass
+		on paths that nobody declared.`,
+		`List what callers may do: methods, a path relative to the base path, and scopes. The
+		path /** stands for everything below, where the backend sorts the paths out itself.`,
+	},
+	noScopes: {
+		`The operation is not public but requires no scope. Then every token of the
+		authorization server would open it for a granted application, also one that a user
+		allowed for another purpose altogether.`,
+		`Name the scopes that a token must hold: scopes: { all: [orders.read] }, or any for one
+		of several. They are declared in the Okta console at the authorization server, under
+		Scopes, and the application asks for them when it signs its user in.`,
+	},
+	publicProtected: {
+		`The operation says public: true and beside it asks for scopes or names a token policy.
+		A public operation looks at no token, so the protection that stands there would never
+		be applied, although it reads as if it were.`,
+		`Decide which of the two is meant. Remove public to protect the operation, or remove
+		scopes and token_policy to open it to callers without a token.`,
+	},
+	twoScopeLists: {
+		`Scopes holds two lists, all and any. One reader takes that for both conditions, the
+		next for either of them, and a security rule must not depend on the reader.`,
+		`Keep all where a token needs every scope of the list, or any where one of them is
+		enough. Two different conditions are two operations, each with methods or a path of
+		its own.`,
+	},
+	emptyScopes: {
+		`The list of scopes is there but holds none. Read by the letter, every token would
+		satisfy an empty all and no token an empty any. Neither is what an empty list says at
+		first sight, so it is refused.`,
+		`Name at least one scope, as it is declared at the authorization server in Okta. To
+		let callers in without a token, remove scopes and write public: true.`,
+	},
+	badTemplate: {
+		`The path of an operation is made of literal segments, {name} for exactly one segment,
+		and a last /** for the rest. This one holds a pattern, half a segment in braces, a dot
+		segment, or a character that proxies and servers read differently, so it could match
+		other requests than it seems to.`,
+		`Begin with a slash and write each segment as it appears in a request: /orders/{id} or
+		/files/**. Regular expressions are not supported; characters outside ASCII are
+		percent-encoded with upper-case digits. A path with and one without a last slash are
+		two operations.`,
+	},
+	ambiguousOperation: {
+		`Two operations of the API match the same paths with a method in common, as /{id} and
+		/{key} do. Only names of parameters differ, which requests do not show, so their order
+		in the file would decide which scopes count.`,
+		`Remove one of the two, or take the method out of one of them. A literal segment beside
+		a parameter is fine: /search beside /{id} is more specific and wins.`,
+	},
+	duplicateFrontend: {
+		`Two APIs answer at the same host and the same base path, or one names that host
+		twice. A request there has two owners, and the token policy and grants of one would
+		be applied to the traffic of the other.`,
+		`Give one of them another base path or another host. Nested base paths are fine: for
+		/shop and /shop/orders the longer one wins, and an operation that it lacks is not
+		looked for in the shorter.`,
+	},
+	badBasePath: {
+		`The base path is what callers write before an operation's path. This one does not
+		begin with a slash, ends in one, or holds an empty or dot segment or a character that
+		must be percent-encoded. Envoy brings request paths into canonical form before
+		Durward sees them, and such a base path would match none of those.`,
+		`Write it as /orders or /v2/orders, without parameters; the whole host is a lone
+		slash. Operations follow below it, so the base path stands there once only.`,
+	},
+	badHost: {
+		`A host of the frontend is not in the form in which hosts are compared: lower case,
+		without a port and without a last dot. Or it is no host at all, is missing, or holds a
+		star elsewhere than as the whole first label. Two spellings of one host would look
+		like two places.`,
+		`Write the host as in a caller's URL, such as api.example.com; *.example.com stands for
+		every name below example.com but not for itself, and "*" for any host. International
+		names are written in their xn-- form.`,
+	},
+	badBackend: {
+		`The URL of the backend cannot be used as the place where requests go: it has another
+		scheme than http or https, no host, or a user, a query or a fragment. A number that
+		some resolvers read as an IPv4 address and others as a name is refused as well.`,
+		`Write for example http://orders.internal:8080 or https://orders.example.com/v1. A path
+		replaces the base path. Credentials for the backend do not belong here: durward hands
+		on who calls, in the x-auth headers.`,
+	},
+	uselessTLS: {
+		`The backend has TLS settings, but its URL begins with http. Envoy would send requests
+		in the clear and never look at the certificate authority that is named, although the
+		configuration reads as if it did.`,
+		`Write https in the URL if the backend offers it, with the port of its TLS listener.
+		Else remove tls.`,
+	},
+	gatewayBackend: {
+		`The backend is the gateway's own URL, or the address that it listens on under one of
+		the names of this machine. Envoy would send the request to itself, ask for a decision
+		again and go round until a timeout ends it.`,
+		`Write the address of the server that implements the API. If that really runs on this
+		machine, it listens on another port than Envoy; if it is another API of the same
+		gateway, name that API's backend instead.`,
+	},
+	metadataBackend: {
+		`The backend is a link-local address or the metadata service of a cloud. From there
+		every instance fetches its own credentials, so an API on top of it would hand the
+		gateway's identity to callers. No API is served from such an address.`,
+		`Write the address or name of the server that implements the API. A server that is
+		only reachable by a link-local address needs a routable one.`,
+	},
+}

@@ -1,0 +1,193 @@
+package jsonschema_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/tools/txtar"
+
+	"github.com/durward/durward/policy/catalog/jsonschema"
+	"github.com/durward/durward/policy/catalog/source"
+)
+
+// compiled is the schema, which must itself be valid by draft-07.
+func compiled(t *testing.T) *validator.Schema {
+	t.Helper()
+	text, err := jsonschema.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := validator.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := validator.NewCompiler()
+	c.DefaultDraft(validator.Draft4) // so that $schema is what counts
+	if err := c.AddResource("durward.json", document); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("durward.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.DraftVersion != 7 {
+		t.Fatalf("the schema is of draft %d", s.DraftVersion)
+	}
+	return s
+}
+
+// validate holds YAML against the schema, by way of JSON.
+func validate(t *testing.T, s *validator.Schema, text []byte) error {
+	t.Helper()
+	data, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := validator.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Validate(value)
+}
+
+// TestValidCatalogues holds that what loads without a finding satisfies the schema.
+func TestValidCatalogues(t *testing.T) {
+	t.Parallel()
+	s := compiled(t)
+	cases, err := filepath.Glob("../source/testdata/valid*.txtar")
+	if err != nil || len(cases) < 3 {
+		t.Fatalf("cases %v: %v", cases, err)
+	}
+	for _, name := range cases {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			if f.Name == "want" {
+				continue
+			}
+			if err := validate(t, s, f.Data); err != nil {
+				t.Errorf("%s, %s: %v", name, f.Name, err)
+			}
+		}
+	}
+}
+
+// TestBrokenCatalogues breaks a valid catalogue in one place each. Package source
+// refuses the same.
+func TestBrokenCatalogues(t *testing.T) {
+	t.Parallel()
+	s := compiled(t)
+	archive, err := txtar.ParseFile("../source/testdata/valid.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(archive.Files[0].Data)
+	for _, tt := range []struct{ name, old, broken string }{
+		{"no version", "version: 1\n", ""},
+		{"another version", "version: 1", "version: 2"},
+		{"a quoted version", "version: 1", `version: "1"`},
+		{"an unknown section", "apis:", "api:"},
+		{"an unknown key", "audience:", "audiance:"},
+		{"an inline secret", "client_secret_file: /run/secrets/okta", "client_secret: x"},
+		{"a malformed name", "name: mobile", "name: Mobile"},
+		{"a name too long", "name: mobile", "name: " + strings.Repeat("a", 64)},
+		{"no name", "name: mobile, ", ""},
+		{"an empty issuer", "issuer: https://example.okta.com/oauth2/default", `issuer: ""`},
+		{"no introspection", "    introspection: { client_id: 0oaGATEWAY, client_secret_file: /run/secrets/okta }\n", ""},
+		{"an unknown method of authentication", "client_id: 0oaGATEWAY,", "client_id: 0oaGATEWAY, auth_method: basic,"},
+		{"an unknown verification", "verify: introspection", "verify: never"},
+		{"a number for a duration", "max_age: 0s", "max_age: 30"},
+		{"a negative duration", "max_age: 0s", "max_age: -30s"},
+		{"no client ids", "client_ids: [0oaf2no1n6hPswFV10h7]", "client_ids: []"},
+		{"a malformed client id", "0oaf2no1n6hPswFV10h7", `"a b"`},
+		{"no hosts", `hosts: ["*"]`, "hosts: []"},
+		{"no backend", "    backend: { url: http://orders.internal:8080 }\n", ""},
+		{"an unknown method", "methods: [GET]", "methods: [GTE]"},
+		{"a method twice", "methods: [GET]", "methods: [GET, GET]"},
+		{"no method", "methods: [GET]", "methods: []"},
+		{"a string for a list", "methods: [GET]", "methods: GET"},
+		{"a malformed scope", "all: [orders.read]", `all: ["orders read"]`},
+		{"a string for a truth value", "applications: [mobile] }", `applications: [mobile], all_applications: "no" }`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			broken := strings.Replace(text, tt.old, tt.broken, 1)
+			if broken == text {
+				t.Fatalf("the catalogue holds no %q", tt.old)
+			}
+			if err := validate(t, s, []byte(broken)); err == nil {
+				t.Error("it satisfies the schema")
+			}
+			if cat, _ := source.Parse("a.yaml", []byte(broken)); cat != nil {
+				t.Error("it loads")
+			}
+		})
+	}
+}
+
+// TestDurations holds that the schema and the reader agree on what a duration is.
+func TestDurations(t *testing.T) {
+	t.Parallel()
+	s := compiled(t)
+	for written, want := range map[string]bool{
+		"2s": true, "1s500ms": true, "100ms": true, "1.5s": true, ".5s": true, "2.s": true, "+2s": true, "2000000us": true, "2000000µs": true,
+		"2": false, "0": false, "-2s": false, "2 s": false, "2d": false, "s": false, "1e3s": false, "2S": false, "": false, "1m-3s": false,
+	} {
+		text := []byte("version: 1\ncheck_timeout: \"" + written + "\"\n")
+		valid := validate(t, s, text) == nil
+		_, findings := source.Parse("a.yaml", text)
+		read := true
+		for _, f := range findings {
+			read = read && f.Path != "check_timeout" && f.Code != "DW005"
+		}
+		if valid != want || read != want {
+			t.Errorf("%q: the schema says %t, the reader %t; want %t", written, valid, read, want)
+		}
+	}
+}
+
+// TestEveryKeyIsDescribed holds that an editor has something to show for each key.
+func TestEveryKeyIsDescribed(t *testing.T) {
+	t.Parallel()
+	text, err := jsonschema.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := jsonschema.Schema(); !bytes.Equal(text, again) {
+		t.Error("the schema differs from call to call")
+	}
+	type schema struct {
+		Description string
+		Properties  map[string]schema
+		Items       *schema
+	}
+	keys := 0
+	var walk func(path string, s schema)
+	walk = func(path string, s schema) {
+		for key, p := range s.Properties {
+			keys++
+			if !strings.Contains(strings.TrimSpace(p.Description), " ") && !strings.HasSuffix(p.Description, ".") {
+				t.Errorf("%s.%s is described as %q", path, key, p.Description)
+			}
+			walk(path+"."+key, p)
+		}
+		if s.Items != nil {
+			walk(path+"[]", *s.Items)
+		}
+	}
+	var root schema
+	if err := json.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	walk("", root)
+	if keys < 40 {
+		t.Errorf("the schema has only %d keys", keys)
+	}
+}
