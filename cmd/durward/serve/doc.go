@@ -1,0 +1,11 @@
+// Package serve is Durward running: it binds the ports, loads the configuration, wires
+// the packages together and takes them down again.
+//
+// Trust boundary: the configuration and the secrets it names are the operator's. The
+// gRPC ports answer whoever reaches them, so they bind loopback or a unix socket unless
+// the configuration says `insecure: true`.
+//
+// A configuration applies whole or not at all: a new one that fails anywhere leaves the
+// old one serving, and says so in the log, in metrics and in /readyz?verbose. The
+// package refuses to start without a valid configuration, and starts with Okta dead.
+package serve

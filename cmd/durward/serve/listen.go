@@ -1,0 +1,93 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/durward/durward/policy/catalog"
+)
+
+// BusyError is a port or socket that another process has.
+type BusyError struct {
+	// Name is the port's purpose, Address what was asked for.
+	Name, Address string
+	Err           error
+}
+
+// Error names the port and the key that moves it.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("the %s address %s is in use by another process; listeners.%s.address in the configuration moves it", e.Name, e.Address, e.Name)
+}
+
+// Unwrap returns the system's error.
+func (e *BusyError) Unwrap() error { return e.Err }
+
+// Listen binds host:port or unix:/path. A socket file that nobody listens on is
+// replaced.
+func Listen(ctx context.Context, name, address string) (net.Listener, error) {
+	network, where := "tcp", address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, where = "unix", path
+		if err := removeStale(ctx, path); err != nil {
+			return nil, fmt.Errorf("listen for %s: %w", name, err)
+		}
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, network, where)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &BusyError{Name: name, Address: address, Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return l, nil
+}
+
+// removeStale removes a socket that a killed process left.
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket", path)
+	}
+	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		return c.Close() // in use: binding it will say so
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	default: // somebody may be there
+		return err
+	}
+}
+
+// bound returns cat with the addresses that the listeners really have, so that port 0
+// can be told to Envoy.
+func bound(cat *catalog.Catalogue, check, xds net.Addr) *catalog.Catalogue {
+	c := *cat
+	c.Listeners.Check.Address = addressOf(check)
+	c.Listeners.XDS.Address = addressOf(xds)
+	return &c
+}
+
+func addressOf(a net.Addr) string {
+	if a.Network() == "unix" {
+		return "unix:" + a.String()
+	}
+	return a.String()
+}
+
+// moved reports whether one of the addresses that were bound at the start is another now.
+func moved(a, b catalog.Listeners) bool {
+	return a.Check.Address != b.Check.Address || a.XDS.Address != b.XDS.Address || a.Ops != b.Ops
+}

@@ -1,0 +1,267 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/durward/durward/authz"
+	"github.com/durward/durward/envoy/ads"
+	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/token/okta"
+)
+
+const (
+	// drainTime is how long checks under way may take once we stop.
+	drainTime = 10 * time.Second
+	// opsTime is how long probes and scrapes under way may take then.
+	opsTime = time.Second
+)
+
+// Server is one running Durward. Start makes it; Close ends it.
+type Server struct {
+	path string
+	log  *slog.Logger
+	// ctx ends the tasks of the server; it belongs to the server, not to a caller.
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	failed chan error
+	// hup is caught from the start: before Wait, a SIGHUP waits instead of killing.
+	hup   chan os.Signal
+	drain time.Duration
+
+	registry    *prometheus.Registry
+	oktaMetrics *okta.Metrics
+	state       *state
+	authz       *authz.Server
+	ads         *ads.Server
+	health      *health.Server
+
+	// reloading guards what follows.
+	reloading sync.Mutex
+	upstreams map[identity]*upstream
+	cat       *catalog.Catalogue
+	// configured are the addresses as they stood in the file at the start.
+	configured catalog.Listeners
+
+	check, xds *grpc.Server
+	ops        *http.Server
+	listeners  listeners
+}
+
+type listeners struct{ check, xds, ops net.Listener }
+
+// Start loads the configuration at path, binds its ports and serves until Close. The
+// error is a *ConfigError, a *BusyError, or one that wraps the system's.
+func Start(ctx context.Context, path string, log *slog.Logger) (*Server, error) {
+	cat, findings, err := Load(path)
+	if err != nil {
+		return nil, err
+	}
+	s := newServer(path, log)
+	for _, f := range findings {
+		log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
+	}
+	if err := s.bind(ctx, cat.Listeners); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.configured = cat.Listeners
+	cat = bound(cat, s.listeners.check.Addr(), s.listeners.xds.Addr())
+	if err := s.apply(ctx, cat); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.cat = cat
+	s.serve()
+	log.Info("serving", "revision", cat.Revision, "apis", len(cat.APIs),
+		"check", cat.Listeners.Check.Address, "xds", cat.Listeners.XDS.Address, "ops", s.OpsAddress())
+	return s, nil
+}
+
+func newServer(path string, log *slog.Logger) *Server {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{
+		path: path, log: log, ctx: ctx, cancel: cancel, failed: make(chan error, 3),
+		hup: make(chan os.Signal, 1), drain: drainTime,
+		registry: registry, oktaMetrics: okta.NewMetrics(registry), state: newState(registry),
+		authz: authz.NewServer(log, registry, time.Now), ads: ads.NewServer(log, registry), health: health.NewServer(),
+	}
+	signal.Notify(s.hup, syscall.SIGHUP)
+	s.check, s.xds = grpc.NewServer(checkOptions()...), grpc.NewServer(portOptions()...)
+	authv3.RegisterAuthorizationServer(s.check, s.authz)
+	healthpb.RegisterHealthServer(s.check, s.health)
+	s.health.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	s.ads.Register(s.xds)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.state.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	s.ops = &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// portOptions bound what a client can make us hold, and tolerate Envoy's pings, which
+// both fields of the enforcement must allow: else Envoy is told to go away.
+func portOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 10 * time.Second}),
+		grpc.ConnectionTimeout(5 * time.Second),
+		grpc.MaxHeaderListSize(64 << 10),
+		grpc.MaxConcurrentStreams(1024),
+	}
+}
+
+// checkOptions also bound the one message of a check. On the xDS port gRPC's 4 MiB
+// hold, for an Envoy that reconnects lists all it has.
+func checkOptions() []grpc.ServerOption {
+	return append(portOptions(), grpc.MaxRecvMsgSize(256<<10))
+}
+
+func (s *Server) bind(ctx context.Context, l catalog.Listeners) (err error) {
+	if s.listeners.check, err = Listen(ctx, "check", l.Check.Address); err != nil {
+		return err
+	}
+	if s.listeners.xds, err = Listen(ctx, "xds", l.XDS.Address); err != nil {
+		return err
+	}
+	s.listeners.ops, err = Listen(ctx, "ops", l.Ops)
+	return err
+}
+
+func (s *Server) serve() {
+	run := func(name string, f func() error) {
+		s.tasks.Go(func() {
+			if err := f(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				s.failed <- fmt.Errorf("%s port: %w", name, err)
+			}
+		})
+	}
+	run("check", func() error { return s.check.Serve(s.listeners.check) })
+	run("xds", func() error { return s.xds.Serve(s.listeners.xds) })
+	run("ops", func() error { return s.ops.Serve(s.listeners.ops) })
+}
+
+// Wait returns nil when ctx ends, or the error of a port that stopped by itself. SIGHUP
+// meanwhile reads the configuration again.
+func (s *Server) Wait(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-s.hup:
+			_ = s.Reload(ctx) // it has logged why not
+		}
+	}
+}
+
+// Catalogue is what serves now, with the addresses really bound.
+func (s *Server) Catalogue() *catalog.Catalogue {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	return s.cat
+}
+
+// OpsAddress is where /healthz, /readyz and /metrics are.
+func (s *Server) OpsAddress() string { return s.listeners.ops.Addr().String() }
+
+// WaitAcked returns when an Envoy of the gateway has accepted all that serves now.
+func (s *Server) WaitAcked(ctx context.Context, gateway string) error {
+	return s.ads.WaitAcked(ctx, gateway)
+}
+
+// Reload reads the configuration again. On an error the old one goes on serving.
+func (s *Server) Reload(ctx context.Context) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	cat, findings, err := Load(s.path)
+	if err == nil {
+		next := bound(cat, s.listeners.check.Addr(), s.listeners.xds.Addr())
+		if err = s.apply(ctx, next); err == nil {
+			s.cat = next
+		}
+	}
+	if err != nil {
+		s.state.reject(err)
+		s.logRejected(err)
+		return err
+	}
+	for _, f := range findings {
+		s.log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
+	}
+	if moved(cat.Listeners, s.configured) {
+		s.log.Warn("listener addresses changed; they move when durward is started again")
+	}
+	s.log.Info("configuration reloaded", "revision", cat.Revision, "apis", len(cat.APIs))
+	return nil
+}
+
+func (s *Server) logRejected(err error) {
+	var config *ConfigError
+	if !errors.As(err, &config) {
+		s.log.Error("configuration rejected; the old one goes on serving", "error", err.Error())
+		return
+	}
+	for _, f := range config.Findings {
+		s.log.Error("configuration rejected; the old one goes on serving", "finding", f.String(), "fix", f.Fix)
+	}
+}
+
+// Close takes no new checks, lets those under way end for up to 10 s, and waits for
+// everything that Start began. Envoys keep the configuration they have.
+func (s *Server) Close() error {
+	s.state.drain()
+	s.health.Shutdown()
+	s.ads.Close()
+	hard := time.AfterFunc(s.drain, func() { s.check.Stop(); s.xds.Stop() })
+	defer hard.Stop()
+	s.check.GracefulStop()
+	s.xds.GracefulStop()
+	ctx, cancel := context.WithTimeout(context.Background(), opsTime)
+	defer cancel()
+	err := s.ops.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.ops.Close() // who keeps a connection open must not keep us
+	}
+	s.cancel()
+	s.tasks.Wait()
+	for _, u := range s.upstreams {
+		u.client.Close()
+	}
+	// Listeners of a server that never served are closed by nobody else.
+	for _, l := range []net.Listener{s.listeners.check, s.listeners.xds, s.listeners.ops} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	signal.Stop(s.hup)
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
