@@ -1,0 +1,183 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/durward/durward/cmd/durward/serve"
+	"github.com/durward/durward/policy"
+	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/contract"
+)
+
+// askLimit bounds all that is asked of Okta for one report.
+const askLimit = 5 * time.Second
+
+// ErrDenied is a report whose decision is deny; ErrUnreachable is one for which Okta gave
+// no usable answer.
+var (
+	ErrDenied      = errors.New("the decision is deny")
+	ErrUnreachable = errors.New("okta gave no usable answer")
+)
+
+// InputError is an argument or a token that cannot be used. It repeats no token.
+type InputError struct{ Message string }
+
+// Error returns the message.
+func (e *InputError) Error() string { return e.Message }
+
+func inputErrorf(format string, args ...any) error {
+	return &InputError{fmt.Sprintf(format, args...)}
+}
+
+// Question is one request to explain.
+type Question struct {
+	// Config is the path of the configuration, a file or a directory.
+	Config string
+	// Method and URL are the request's. URL is absolute, or a path at the gateway.
+	Method, URL string
+	// Authorization is the header's value, as ReadCredential returns it; empty for a
+	// request without one.
+	Authorization string
+	// As names an application, APP or ORGANIZATION/APP, whose call is supposed instead:
+	// of the person User, with Scopes, and a token that Okta would confirm.
+	As     string
+	Scopes []string
+	User   string
+}
+
+// Explain answers q. Errors are an *InputError, a *serve.ConfigError, or wrap the file
+// system's; a deny is none: see Report.Err. Okta is asked only about a real token.
+func Explain(ctx context.Context, q Question) (*Report, error) {
+	return explainAt(ctx, q, time.Now)
+}
+
+func explainAt(ctx context.Context, q Question, now func() time.Time) (*Report, error) {
+	if q.User == "" && q.As != "" {
+		q.User = "somebody@example.com"
+	}
+	cat, _, err := serve.Load(q.Config)
+	if err != nil {
+		return nil, err
+	}
+	request, err := route(cat, q)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	verify, done, err := verifying(ctx, cat, q, now)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if q.As != "" {
+		request.Authorization = []string{"Bearer supposed"}
+	}
+	var trace policy.Trace
+	d := policy.Decide(cat, request, verify, now, &trace)
+	return newReport(q, cat, request, d, trace), nil
+}
+
+// verifying is how the token is verified: by Okta, or for a supposed caller by nobody.
+func verifying(ctx context.Context, cat *catalog.Catalogue, q Question, now func() time.Time) (policy.Verify, func(), error) {
+	switch {
+	case q.As == "" && q.Authorization == "":
+		if len(q.Scopes) > 0 || q.User != "" {
+			return nil, nil, inputErrorf("--scope and --user suppose a caller: name an application with --as")
+		}
+		return believingNothing, func() {}, nil
+	case q.As == "":
+		if len(q.Scopes) > 0 || q.User != "" {
+			return nil, nil, inputErrorf("a real token has scopes and a user of its own: leave --scope and --user out")
+		}
+		return serve.Verifying(ctx, cat)
+	case q.Authorization != "":
+		return nil, nil, inputErrorf("--token and --as exclude each other")
+	}
+	app, err := findApplication(cat, q.As)
+	if err != nil {
+		return nil, nil, err
+	}
+	return supposing(callerOf(app, q, now()), now), func() {}, nil
+}
+
+// route makes the policy's request of q, with the API that the gateway's routes would
+// name for it.
+func route(cat *catalog.Catalogue, q Question) (policy.Request, error) {
+	host, path, err := splitURL(cat, q.URL)
+	if err != nil {
+		return policy.Request{}, err
+	}
+	r := policy.Request{API: contract.NoAPI, Method: q.Method, Host: host, Path: path}
+	if q.Authorization != "" {
+		r.Authorization = []string{q.Authorization}
+	}
+	canonical, err := catalog.CanonicalHost(host)
+	if err != nil {
+		return r, nil // Decide says what is wrong with it
+	}
+	plain, _, _ := strings.Cut(path, "?")
+	if api := cat.Route(canonical, plain); api != nil {
+		r.API = api.Name
+	}
+	return r, nil
+}
+
+// splitURL returns host and path with query as they would be sent: nothing is decoded or
+// encoded on the way.
+func splitURL(cat *catalog.Catalogue, text string) (host, path string, err error) {
+	text, _, _ = strings.Cut(text, "#")
+	if strings.HasPrefix(text, "/") && len(cat.Gateways) > 0 {
+		return cat.Gateways[0].URL.Host, text, nil
+	}
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", "", inputErrorf("the URL is neither http://HOST/PATH, nor https://, nor a /PATH at the gateway")
+	}
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path = rest[:end], rest[end:]
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	u, err := url.Parse(scheme + "://" + host)
+	if err != nil || u.Host == "" || u.User != nil {
+		return "", "", inputErrorf("the URL has no usable host; a user before the host is not sent to a server at all")
+	}
+	return host, path, nil
+}
+
+// findApplication finds APP, or ORGANIZATION/APP where several organizations have one of
+// that name.
+func findApplication(cat *catalog.Catalogue, name string) (*catalog.Application, error) {
+	organization, app, qualified := strings.Cut(name, "/")
+	if !qualified {
+		app = name
+	}
+	var found []*catalog.Application
+	var names []string
+	for _, o := range cat.Organizations {
+		for _, a := range o.Applications {
+			names = append(names, a.Name)
+			if a.Name == app && (!qualified || o.Name == organization) {
+				found = append(found, a)
+			}
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil, inputErrorf("application %q is not declared; %s", name, catalog.Suggest(app, names))
+	case len(found) > 1:
+		return nil, inputErrorf("several organizations have an application %q; write ORGANIZATION/%s", name, name)
+	case len(found[0].ClientIDs) == 0:
+		return nil, inputErrorf("application %q has no client id", name)
+	}
+	return found[0], nil
+}
