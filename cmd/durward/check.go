@@ -1,0 +1,98 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/durward/durward/envoy"
+	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/catalog/source"
+)
+
+// errFindings is a configuration with errors that were printed already.
+var errFindings = errors.New("the configuration has errors")
+
+func newCheck() *cobra.Command {
+	var path string
+	var needSecrets bool
+	form := checkForm("text")
+	cmd := &cobra.Command{
+		Use:   "check [PATH...]",
+		Short: "Look for mistakes in a configuration",
+		Long: `Reads a configuration as serve would, and translates it for Envoy, without starting
+anything. Each PATH is a configuration of its own, a file or a directory; without one it
+is that of --config. Every mistake is told at once, sorted, with its place and a fix;
+durward help DWnnn explains it. Text goes to standard error, but for the last line of a
+good configuration; the other forms go to standard output.
+
+-o json prints one object: findings, a list of { code, severity, file, line, column, width,
+path, message, fix } with line 0 where a file as a whole is meant; errors and warnings, how
+many there are; configurations, a list of { path, files, apis, revision } whose revision is
+empty where the configuration has errors. -o github prints annotations for GitHub Actions.
+
+Secret files are looked at where they are; --secrets says that they must be there. Exit
+code 3 if a configuration has errors or is missing; warnings do not fail.`,
+		Example: "  durward check\n  durward check -c durward.yaml --secrets\n  durward check -o github .",
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			if len(paths) == 0 {
+				paths = []string{path}
+			}
+			return check(cmd, paths, needSecrets, form)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&needSecrets, "secrets", false, "a secret file that is missing is an error, as for serve")
+	cmd.Flags().VarP(&form, "output", "o", "form of the findings")
+	return cmd
+}
+
+// checked is one configuration and what was found in it.
+type checked struct {
+	path string
+	source.Report
+	took time.Duration
+}
+
+func check(cmd *cobra.Command, paths []string, needSecrets bool, form checkForm) error {
+	var all []checked
+	var findings []catalog.Finding
+	for _, path := range paths {
+		began := time.Now()
+		c := checked{path: path, Report: source.Check(path, needSecrets)}
+		if err := translate(c.Catalogue); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		c.took = time.Since(began)
+		all = append(all, c)
+		findings = append(findings, c.Findings...)
+	}
+	if err := printChecked(cmd, form, all, findings); err != nil {
+		return err
+	}
+	if catalog.HasErrors(findings) {
+		return &said{errFindings}
+	}
+	return nil
+}
+
+// translate makes sure that Envoy can be told of a catalogue, if there is one.
+func translate(cat *catalog.Catalogue) error {
+	if cat == nil {
+		return nil
+	}
+	c := *cat
+	if host, port, err := net.SplitHostPort(c.Listeners.Check.Address); err == nil && port == "0" {
+		c.Listeners.Check.Address = net.JoinHostPort(cmp.Or(host, "127.0.0.1"), "1") // serve binds one and tells that
+	}
+	for _, gw := range c.Gateways {
+		if _, err := envoy.Translate(&c, gw.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

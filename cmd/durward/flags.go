@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/durward/durward/policy/catalog"
+)
+
+// envPrefix begins the environment variable of every flag: --no-input is
+// DURWARD_NO_INPUT. A flag on the command line wins.
+const envPrefix = "DURWARD_"
+
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// fromEnvironment sets the flags that the command line left alone.
+func fromEnvironment(cmd *cobra.Command) error {
+	var errs []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		value, ok := os.LookupEnv(envName(f.Name))
+		if f.Changed || !ok || value == "" || f.Name == "help" {
+			return
+		}
+		if err := cmd.Flags().Set(f.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s=%q: %w", envName(f.Name), value, errors.Unwrap(err)))
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return &usageError{err, cmd.CommandPath()}
+	}
+	return nil
+}
+
+// unknownFlag adds what the writer may have meant.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if hint := catalog.Suggest(unknown.GetSpecifiedName(), names); strings.HasPrefix(hint, "did you mean") {
+			err = fmt.Errorf("%w; %s", err, hint)
+		}
+	}
+	return &usageError{err, cmd.CommandPath()}
+}
+
+// unknownVerb is the argument check of the root command.
+func unknownVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			names = append(names, cmd.Name())
+		}
+	}
+	return fmt.Errorf("%q is no command of durward; %s", args[0], catalog.Suggest(args[0], names))
+}
