@@ -12,6 +12,7 @@ type Failure string
 // The failures. Those up to Inactive are the caller's fault, the rest are not.
 const (
 	Malformed        Failure = "malformed"
+	SignatureInvalid Failure = "signature invalid"
 	NotYetValid      Failure = "not yet valid"
 	IssuerMismatch   Failure = "issuer mismatch"
 	AudienceMismatch Failure = "audience mismatch"
