@@ -43,9 +43,3 @@ func (s style) paint(code, text string) string {
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
-
-// interactive reports whether a person can be asked something.
-func interactive(cmd *cobra.Command) bool {
-	never, _ := cmd.Flags().GetBool("no-input")
-	return !never && isTerminal(cmd.InOrStdin())
-}

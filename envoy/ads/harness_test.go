@@ -96,7 +96,7 @@ func (c *checker) Check(_ context.Context, req *authv3.CheckRequest) (*authv3.Ch
 		}
 		ok.Headers = append(ok.Headers, &corev3.HeaderValueOption{
 			Header:       &corev3.HeaderValue{Key: name, Value: "ours"},
-			Append:       wrapperspb.Bool(false), //nolint:staticcheck // it is what Envoy looks at
+			Append:       wrapperspb.Bool(false),
 			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		})
 	}

@@ -69,7 +69,10 @@ func Start(c Command) (*Process, error) {
 		"-c", bootstrap, "--admin-address-path", admin, "--disable-hot-restart",
 		"--log-level", "warn", "--concurrency", "2", "--drain-time-s", "1",
 	}, c.Args...)
-	p := &Process{cmd: exec.Command(c.Path, args...), adminFile: admin, done: make(chan struct{})}
+	p := &Process{
+		cmd:       exec.Command(c.Path, args...), //nolint:noctx // Stop and the parent's death end it, not a context
+		adminFile: admin, done: make(chan struct{}),
+	}
 	var mu sync.Mutex
 	p.cmd.Stdout = &turns{&mu, orDiscard(c.Stdout)}
 	p.cmd.Stderr = &turns{&mu, io.MultiWriter(&p.lastWords, orDiscard(c.Stderr))}

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,12 +162,12 @@ const reasonType = "urn:durward:reason:"
 
 // isDenial recognises a denial and takes its reason over.
 func (a *Answer) isDenial(res *http.Response, body []byte) bool {
+	if res.Request.Method == http.MethodHead {
+		return a.isHeadDenial(res.Header)
+	}
 	kind, _, err := mime.ParseMediaType(a.ContentType)
 	if err != nil || kind != "application/problem+json" {
 		return false
-	}
-	if res.Request.Method == http.MethodHead {
-		return true
 	}
 	var problem struct {
 		Type       string          `json:"type"`
@@ -180,6 +181,15 @@ func (a *Answer) isDenial(res *http.Response, body []byte) bool {
 	}
 	a.Reason = problem.Reason
 	return true
+}
+
+// isHeadDenial knows less: a denial of HEAD has no body, and Envoy drops the content type
+// of its own replies with it. What is left is a status of ours and a cache control that
+// backends may send too.
+func (a *Answer) isHeadDenial(h http.Header) bool {
+	ours := slices.ContainsFunc(contract.Reasons(), func(r contract.Reason) bool { return r.Denial().Status == a.Status }) ||
+		a.Status == http.StatusMethodNotAllowed
+	return ours && a.ContentType == "" && h.Get("Cache-Control") == "no-store"
 }
 
 // What goes into lines for people and into commands to type is of these forms.

@@ -85,7 +85,12 @@ func TestJudge(t *testing.T) {
 		"denied 403":               {"403 No", problem("403", "grant_missing"), "POST", Denied, Durward, "grant_missing", ErrDenied},
 		"denied 404":               {"404 No", problem("404", "api_unknown"), "GET", Denied, Durward, "api_unknown", ErrDenied},
 		"denied 503":               {"503 No", problem("503", "okta_unavailable"), "GET", Denied, Durward, "okta_unavailable", ErrUnavailable},
-		"denied HEAD":              {"403 No", "", "HEAD", Denied, Durward, "", ErrDenied},
+		"head denied":              {"403 No\r\ncache-control: no-store", "", "HEAD", Denied, Durward, "", ErrDenied},
+		"head denied 405":          {"405 No\r\ncache-control: no-store", "", "HEAD", Denied, Durward, "", ErrDenied},
+		"head denied 503":          {"503 No\r\ncache-control: no-store", "", "HEAD", Denied, Durward, "", ErrUnavailable},
+		"head":                     {"200 OK\r\ncache-control: no-store", "", "HEAD", Allowed, Backend, "", nil},
+		"head 404":                 {"404 No", "", "HEAD", Allowed, Backend, "", nil},
+		"head 404 with a type":     {"404 No\r\ncache-control: no-store\r\ncontent-type: text/html", "", "HEAD", Allowed, Backend, "", nil},
 		"problem of another type":  {"403 No", `{"type":"about:blank","status":403}`, "GET", Allowed, Backend, "", nil},
 		"problem, other status":    {"403 No", problem("401", "token_missing"), "GET", Allowed, Backend, "", nil},
 		"problem, other decision":  {"403 No", strings.Replace(problem("403", "grant_missing"), "QW5Z", "AAAA", 1), "GET", Allowed, Backend, "", nil},
@@ -112,7 +117,7 @@ func TestJudge(t *testing.T) {
 			if tt.by == Backend || tt.by == Durward {
 				head += marked
 			}
-			if strings.Contains(name, "problem") || strings.Contains(name, "denied") {
+			if strings.Contains(name, "problem") || strings.HasPrefix(name, "denied") {
 				head += ours
 			}
 			req := request(t, gateway(t, head+"\r\n"+tt.body), Request{Method: tt.method, Path: "/orders/7"})

@@ -119,7 +119,7 @@ func route(cat *catalog.Catalogue, q Question) (policy.Request, error) {
 	}
 	canonical, err := catalog.CanonicalHost(host)
 	if err != nil {
-		return r, nil // Decide says what is wrong with it
+		return r, nil //nolint:nilerr // Decide says what is wrong with it
 	}
 	plain, _, _ := strings.Cut(path, "?")
 	if api := cat.Route(canonical, plain); api != nil {

@@ -192,7 +192,7 @@ func TestNotSigned(t *testing.T) {
 		"a.b.c": nil, jws(`{}`, `{}`, constant(nil)): nil, jws(rs256Header, `[]`, constant(nil)): nil,
 	} {
 		_, err := parseText(text)
-		if err == nil || errors.Is(err, ErrOpaque) != (want == ErrOpaque) || errors.Is(err, ErrEncrypted) != (want == ErrEncrypted) {
+		if err == nil || errors.Is(err, ErrOpaque) != errors.Is(want, ErrOpaque) || errors.Is(err, ErrEncrypted) != errors.Is(want, ErrEncrypted) {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}

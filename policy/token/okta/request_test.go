@@ -78,10 +78,15 @@ func TestRequestBytes(t *testing.T) {
 		authorization []string
 	}{
 		{"basic", func(*okta.Config) {}, form, []string{"Basic MG9hR0FURVdBWTpzM2NyZXQ="}},
-		{"basic, encoded", func(c *okta.Config) { c.ClientID, c.ClientSecret = "a:b c", "p%+é/=" },
-			form, []string{"Basic YSUzQWIrYzpwJTI1JTJCJUMzJUE5JTJGJTNE"}}, // a%3Ab+c:p%25%2B%C3%A9%2F%3D
-		{"post", func(c *okta.Config) { c.Auth, c.ClientSecret = okta.SecretPost, "p%+&=" },
-			"client_id=0oaGATEWAY&client_secret=p%25%2B%26%3D&" + form, nil},
+		{
+			"basic, encoded", func(c *okta.Config) { c.ClientID, c.ClientSecret = "a:b c", "p%+é/=" },
+			form,
+			[]string{"Basic YSUzQWIrYzpwJTI1JTJCJUMzJUE5JTJGJTNE"},
+		}, // a%3Ab+c:p%25%2B%C3%A9%2F%3D
+		{
+			"post", func(c *okta.Config) { c.Auth, c.ClientSecret = okta.SecretPost, "p%+&=" },
+			"client_id=0oaGATEWAY&client_secret=p%25%2B%26%3D&" + form, nil,
+		},
 		{"public", func(c *okta.Config) { c.Auth, c.ClientSecret = okta.Public, "" }, "client_id=0oaGATEWAY&" + form, nil},
 	}
 	for _, c := range cases {
