@@ -57,9 +57,22 @@ func accessible(ctx context.Context) (found []string, err error) {
 		if err := errors.Join(json.Unmarshal(n.Role.Value, &role), json.Unmarshal(n.Name.Value, &name)); err != nil {
 			return nil, err
 		}
-		found = append(found, role+": "+name)
+		found = append(found, role+": "+name+state(n))
 	}
 	return found, err
+}
+
+// state is what a screen reader adds: where the focus is, and what a field holds.
+func state(n *accessibility.Node) (text string) {
+	for _, p := range n.Properties {
+		if p.Name == accessibility.PropertyNameFocused && p.Value != nil && string(p.Value.Value) == "true" {
+			text += ", focused"
+		}
+	}
+	if n.Role != nil && string(n.Role.Value) == `"textbox"` && n.Value != nil && string(n.Value.Value) != `""` {
+		text += ", " + string(n.Value.Value)
+	}
+	return text
 }
 
 // shows waits until a screen reader finds all of this.
@@ -100,10 +113,17 @@ func TestChromium(t *testing.T) {
 					err = chromedp.Do(ctx, chromedp.Navigate(address))
 				}
 				if err == nil {
-					shows(t, ctx, "heading: Sign in", "textbox: Username", "textbox: Password", "button: Sign in")
-					// The first field has the focus.
-					err = chromedp.Do(ctx, chromedp.KeyEvent("alice@example.com"), chromedp.KeyEvent(kb.Tab),
-						chromedp.KeyEvent("any will do"), chromedp.KeyEvent(kb.Enter))
+					// The first field has the focus. On a busy machine keys get lost before it does.
+					shows(t, ctx, "heading: Sign in", "textbox: Username, focused", "textbox: Password", "button: Sign in")
+					err = chromedp.Do(ctx, chromedp.KeyEvent("alice@example.com"))
+				}
+				if err == nil {
+					shows(t, ctx, `textbox: Username, focused, "alice@example.com"`)
+					err = chromedp.Do(ctx, chromedp.KeyEvent(kb.Tab))
+				}
+				if err == nil {
+					shows(t, ctx, "textbox: Password, focused")
+					err = chromedp.Do(ctx, chromedp.KeyEvent("any will do"), chromedp.KeyEvent(kb.Enter))
 				}
 				typed <- err
 				return err
