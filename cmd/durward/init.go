@@ -21,7 +21,7 @@ and where to paste what Okta shows; check names what is still missing.
 
 Nothing is overwritten: exit code 1 if one of the files is there already, 2 if no API can
 be opened by tokens of the issuer.`,
-		Example: "  durward init\n  durward init -c okta.yaml --issuer https://example.okta.com/oauth2/default",
+		Example: "  durward init\n  durward init -c okta/durward.yaml --issuer https://example.okta.com/oauth2/default",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			o.Out = cmd.OutOrStdout()

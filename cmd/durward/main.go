@@ -21,6 +21,7 @@ import (
 	"github.com/durward/durward/cmd/durward/login"
 	"github.com/durward/durward/cmd/durward/serve"
 	"github.com/durward/durward/envoy/binary"
+	"github.com/durward/durward/policy/token"
 )
 
 // Exit codes; they are part of the interface.
@@ -106,8 +107,8 @@ func asUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// printError writes an error for the person who typed the command. A report that ended in
-// a deny has said so.
+// printError writes an error for the person who typed the command, without a token that
+// was typed where none belongs. A report that ended in a deny has said so.
 func printError(w io.Writer, err error) {
 	if errors.Is(err, explain.ErrDenied) || errors.As(err, new(*said)) {
 		return
@@ -117,7 +118,7 @@ func printError(w io.Writer, err error) {
 		printFindings(w, config.Findings)
 		return
 	}
-	_, _ = fmt.Fprintf(w, "durward: %v\n", err)
+	_, _ = fmt.Fprintf(w, "durward: %s\n", token.Mask(err.Error()))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		_, _ = fmt.Fprintf(w, "see %s --help\n", usage.command)

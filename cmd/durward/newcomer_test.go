@@ -25,7 +25,7 @@ func TestNewcomer(t *testing.T) {
 			if !ok {
 				return errors.New("the script has no test")
 			}
-			e.Values[testing.TB(nil)] = tb
+			e.Values[theTest] = tb
 			bin := filepath.Join(e.WorkDir, ".bin")
 			if err := os.Mkdir(bin, 0o700); err != nil {
 				return err
@@ -34,7 +34,7 @@ func TestNewcomer(t *testing.T) {
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state"))
 			e.Setenv("NO_COLOR", "1")
 			e.Setenv("DURWARD_ADMIN", "127.0.0.1:0")
-			e.Setenv(beDurward, "1")
+			e.Vars = append(e.Vars, beDurward+"=1", endAtOnce)
 			return furnish(bin, envoy)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -51,7 +51,10 @@ func TestNewcomer(t *testing.T) {
 	})
 }
 
-func testOf(ts *testscript.TestScript) testing.TB { return ts.Value(testing.TB(nil)).(testing.TB) }
+// theTest is the key of the script's own test.
+const theTest = "test"
+
+func testOf(ts *testscript.TestScript) testing.TB { return ts.Value(theTest).(testing.TB) }
 
 func arguments(ts *testscript.TestScript, neg bool, args []string, n int, usage string) {
 	if neg || len(args) < n {
@@ -146,7 +149,7 @@ func waitsFor(ts *testscript.TestScript, neg bool, args []string) {
 // waitsForGateway: opens FILE waits for the gateway of a configuration.
 func waitsForGateway(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 1, "opens FILE")
-	_, err := opened(ts.MkAbs(args[0]))
+	_, err := gatewayOf(ts.MkAbs(args[0]))
 	ts.Check(err)
 }
 

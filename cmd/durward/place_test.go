@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/durward/durward/envoy/binary"
 )
 
 // place is where a newcomer works: a directory, a state directory, and a shell that
@@ -24,16 +27,20 @@ type place struct {
 	env        []string
 }
 
+// endAtOnce takes the second away that the race detector waits for at a program's end.
+const endAtOnce = "GORACE=atexit_sleep_ms=0"
+
 func newPlace(t *testing.T) place {
 	t.Helper()
 	p := place{dir: t.TempDir(), state: t.TempDir()}
 	bin := t.TempDir()
-	if err := furnish(bin, findEnvoy(t)); err != nil {
+	envoy := findEnvoy(t)
+	if err := furnish(bin, envoy); err != nil {
 		t.Fatal(err)
 	}
 	p.env = append(durward().Env,
-		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "XDG_STATE_HOME="+p.state,
-		"DURWARD_ADMIN=127.0.0.1:0", "NO_COLOR=1", "BROWSER=false")
+		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "XDG_STATE_HOME="+p.state, binary.EnvPath+"="+envoy,
+		"DURWARD_ADMIN=127.0.0.1:0", "NO_COLOR=1", "BROWSER=false", "GOTRACEBACK=all", endAtOnce)
 	return p
 }
 
@@ -47,7 +54,7 @@ func furnish(bin, envoy string) error {
 	wrapper := "#!/bin/sh\nexec '" + envoy + "' --disable-hot-restart \"$@\"\n"
 	return errors.Join(
 		os.Symlink(self, filepath.Join(bin, "durward")),
-		os.WriteFile(filepath.Join(bin, "envoy"), []byte(wrapper), 0o700)) //nolint:gosec // it is a program
+		os.WriteFile(filepath.Join(bin, "envoy"), []byte(wrapper), 0o700))
 }
 
 // begin starts a line of shell. All that it started ends with the test.
@@ -99,6 +106,42 @@ func (p place) signsIn(t *testing.T, line string) (login *process, code string) 
 	return login, callback.Query().Get("code")
 }
 
+// writes makes a first configuration on free ports.
+func (p place) writes(t *testing.T) {
+	t.Helper()
+	if code, _, stderr := p.does(t, "durward init"); code != 0 {
+		t.Fatalf("init: %d %s", code, stderr)
+	}
+	if err := elsewhere(filepath.Join(p.dir, "durward.yaml")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// askedAlone runs a login while nobody else has the callback ports.
+func (p place) askedAlone(t *testing.T, login func(*testing.T)) {
+	t.Helper()
+	t.Run("login", func(t *testing.T) {
+		loginPorts(t)
+		login(t)
+	})
+}
+
+// tokens are those of alice's last login.
+func (p place) tokens(t *testing.T) (access, refresh string) {
+	t.Helper()
+	_, secrets := (&desk{state: p.state}).tokens(t)
+	return secrets[0], secrets[1]
+}
+
+// writeHeader puts the access token into alice.header.
+func (p place) writeHeader(t *testing.T) {
+	t.Helper()
+	access, _ := p.tokens(t)
+	if err := os.WriteFile(filepath.Join(p.dir, "alice.header"), []byte("Authorization: Bearer "+access+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // shop is a place where everything runs.
 type shop struct {
 	place
@@ -109,19 +152,14 @@ type shop struct {
 func newShop(t *testing.T) shop {
 	t.Helper()
 	s := shop{place: newPlace(t)}
-	if code, _, stderr := s.does(t, "durward init"); code != 0 {
-		t.Fatalf("init: %d %s", code, stderr)
-	}
-	if err := elsewhere(filepath.Join(s.dir, "durward.yaml")); err != nil {
-		t.Fatal(err)
-	}
+	s.writes(t)
 	s.okta = s.begin(t, "durward emulate -c durward.yaml --backend")
 	s.okta.says(t, "users ")
 	s.serve = s.begin(t, "durward serve")
 	s.serve.says(t, `"msg":"serving"`)
 	s.envoy = s.begin(t, "envoy -c <(durward bootstrap)")
 	var err error
-	if s.gateway, err = opened(filepath.Join(s.dir, "durward.yaml")); err != nil {
+	if s.gateway, err = gatewayOf(filepath.Join(s.dir, "durward.yaml")); err != nil {
 		t.Fatalf("%v\n%s%s", err, s.envoy.stderr.String(), s.serve.stderr.String())
 	}
 	return s
@@ -165,9 +203,9 @@ func unused() string {
 
 var gatewayURL = regexp.MustCompile(`url: "http://([^"]+)" }`)
 
-// opened waits until the gateway of a first configuration asks durward, and returns its
+// gatewayOf waits until the gateway of a first configuration asks durward, and returns its
 // address.
-func opened(file string) (gateway string, err error) {
+func gatewayOf(file string) (gateway string, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
@@ -201,6 +239,43 @@ func shownOn(file string, pattern *regexp.Regexp) (string, error) {
 		}
 		if time.Now().After(deadline) {
 			return "", errors.Join(errors.New(file+" does not show "+pattern.String()+":\n"+strings.TrimSpace(string(text))), err)
+		}
+	}
+}
+
+// anywhereInEnvironment is anywhere, for a command line that may not be changed.
+func anywhereInEnvironment(state string) []string {
+	env := []string{envName("state") + "=" + state}
+	for _, flag := range []string{"gateway", "okta", "backend", "check", "xds", "ops"} {
+		env = append(env, envName(flag)+"=127.0.0.1:0")
+	}
+	return env
+}
+
+var opsAddress = regexp.MustCompile(`"ops":"([^"]+)"`)
+
+// answers asks the operations port of a serve until it answers 200, and returns the body.
+func (p *process) answers(t *testing.T, path string) string {
+	t.Helper()
+	found := opsAddress.FindStringSubmatch(p.stderr.String())
+	if found == nil {
+		t.Fatalf("serve names no operations port:\n%s", p.stderr.String())
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 3 * time.Second}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		res, err := client.Get("http://" + found[1] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case res.StatusCode == http.StatusOK:
+			return string(body)
+		case time.Now().After(deadline):
+			t.Fatalf("%s: %s %s", path, res.Status, body)
 		}
 	}
 }

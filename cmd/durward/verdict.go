@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/durward/durward/cmd/durward/call"
+	"github.com/durward/durward/policy/token"
 )
 
 // printAnswer writes what was decided to standard error and the body to standard output,
@@ -44,7 +45,7 @@ func verdict(s style, req *http.Request, a call.Answer) string {
 	default:
 		fmt.Fprintf(&b, "%s %d", s.bad("! undecided"), a.Status)
 	}
-	fmt.Fprintf(&b, "  %s %s  answered by %s", req.Method, req.URL.RequestURI(), a.AnsweredBy)
+	fmt.Fprintf(&b, "  %s %s  answered by %s", req.Method, token.Mask(req.URL.RequestURI()), a.AnsweredBy)
 	if a.DecisionID != "" {
 		fmt.Fprintf(&b, "  decision %s", a.DecisionID)
 	}

@@ -124,14 +124,15 @@ func credentials(d policy.Decision, r policy.Request) []token.Token {
 	return found
 }
 
-// mask names a credential where a caller, or Okta's answer, repeats it in another place.
+// mask names a credential where a caller, or Okta's answer, repeats it in another place,
+// and another's token that stands there.
 func mask(text string, secrets []token.Token) string {
 	for _, t := range secrets {
 		if strings.Contains(text, t.Reveal()) {
 			text = strings.ReplaceAll(text, t.Reveal(), t.String())
 		}
 	}
-	return text
+	return token.Mask(text)
 }
 
 func cut(s string) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/durward/durward/policy/contract"
+	"github.com/durward/durward/policy/token"
 )
 
 // Caller is whose token was sent.
@@ -19,7 +20,7 @@ type Caller struct {
 	Config string
 }
 
-// Advise fills in Next for a denial of req.
+// Advise fills in Next for a denial of req. A token in its URL is named, not shown.
 func (a *Answer) Advise(c Caller, req *http.Request) {
 	if a.Verdict != Denied {
 		return
@@ -58,7 +59,7 @@ func (c Caller) command(words ...string) string {
 	}
 	quoted := make([]string, len(words))
 	for i, word := range words {
-		quoted[i] = quote(word)
+		quoted[i] = quote(token.Mask(word))
 	}
 	return strings.Join(quoted, " ")
 }
