@@ -46,6 +46,7 @@ func TestHostileAnswers(t *testing.T) {
 			_ = conn.Close()
 		}
 	}
+	bomb := string(zipped(`{"active":true,"x":"` + strings.Repeat("x", 32<<20) + `"}`))
 	cases := map[string]http.HandlerFunc{
 		"T39 active a string":     json(strings.Replace(good, "true", `"true"`, 1)),
 		"T39 active 1":            json(strings.Replace(good, "true", `1`, 1)),
@@ -108,7 +109,7 @@ func TestHostileAnswers(t *testing.T) {
 		},
 		"T42 gzip bomb": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			writeJSON(w, 200, string(zipped(`{"active":true,"x":"`+strings.Repeat("x", 32<<20)+`"}`)))
+			writeJSON(w, 200, bomb)
 		},
 
 		"T44 401":                    status(401, `{"error":"invalid_client","error_description":"The client secret supplied for a confidential client is invalid."}`),
