@@ -21,6 +21,7 @@ const (
 	Inactive         Failure = "inactive"
 	Unavailable      Failure = "authorization server unavailable"
 	RateLimited      Failure = "authorization server rate limited"
+	Overloaded       Failure = "too many questions under way"
 )
 
 // Error is every error of verification.

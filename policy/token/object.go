@@ -1,13 +1,15 @@
 package token
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,14 +34,30 @@ func ParseObject(text []byte) (Object, error) {
 	if o == nil {
 		return nil, fmt.Errorf("JSON null in place of an object")
 	}
+	if err := checkCase(o); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// checkCase refuses names that differ by case alone. Among names of small ASCII letters
+// there are none.
+func checkCase(o Object) error {
+	small := true
+	for name := range o {
+		small = small && !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf || 'A' <= r && r <= 'Z' })
+	}
+	if small {
+		return nil
+	}
 	folded := make(map[string]struct{}, len(o))
 	for name := range o {
 		folded[strings.Map(fold, name)] = struct{}{}
 	}
 	if len(folded) != len(o) {
-		return nil, fmt.Errorf("member names that differ by case alone")
+		return errors.New("member names that differ by case alone")
 	}
-	return o, nil
+	return nil
 }
 
 // fold returns the least of the characters that differ from r by case alone. Lowering
@@ -70,11 +88,24 @@ func (o Object) Text(name string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	var s string
-	if v.Kind() != '"' || json.Unmarshal(v, &s) != nil {
+	s, err := unquote(v)
+	if err != nil {
 		return "", fmt.Errorf("%s is not a string", name)
 	}
 	return s, nil
+}
+
+// unquote returns what a JSON string says. A valid one without a backslash says what
+// stands between its quotes.
+func unquote(v jsontext.Value) (string, error) {
+	if v.Kind() != '"' {
+		return "", errors.New("not a string")
+	}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1]), nil
+	}
+	s, err := jsontext.AppendUnquote(nil, v)
+	return string(s), err
 }
 
 // List returns an array of strings, or a single string as a list of one; nil where the
@@ -88,13 +119,17 @@ func (o Object) List(name string) ([]string, error) {
 		s, err := o.Text(name)
 		return []string{s}, err
 	}
-	var items []*string // a null would pass for an empty string
-	if v.Kind() != '[' || json.Unmarshal(v, &items) != nil || slices.Contains(items, nil) {
+	var items []jsontext.Value
+	if v.Kind() != '[' || json.Unmarshal(v, &items) != nil {
 		return nil, fmt.Errorf("%s is not a list of strings", name)
 	}
 	list := make([]string, len(items))
 	for i, item := range items {
-		list[i] = *item
+		s, err := unquote(item)
+		if err != nil {
+			return nil, fmt.Errorf("%s is not a list of strings", name)
+		}
+		list[i] = s
 	}
 	return list, nil
 }

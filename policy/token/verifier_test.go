@@ -13,13 +13,6 @@ import (
 	"github.com/durward/durward/policy/token"
 )
 
-// answers is an authorization server with one answer.
-type answers func(ctx context.Context, t token.Token) (token.Introspection, error)
-
-func (a answers) Introspect(ctx context.Context, t token.Token) (token.Introspection, error) {
-	return a(ctx, t)
-}
-
 var now = time.Unix(1_800_000_000, 0)
 
 const issuer = "https://example.okta.com/oauth2/default"
@@ -36,19 +29,16 @@ func good() token.Claims {
 	}
 }
 
-func verify(t *testing.T, c token.Config, at time.Time, server answers) (token.Fact, error) {
+// verify checks one opaque token at a fixed time.
+func verify(t *testing.T, c token.Config, at time.Time, s *server) (token.Fact, error) {
 	t.Helper()
-	v, err := token.NewVerifier(c, server, func() time.Time { return at })
+	c.Opaque = true
+	v, err := token.NewVerifier(c, token.Parts{Server: s, Now: func() time.Time { return at }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v.Verify(t.Context(), parsed(t, canary), 0)
-}
-
-func active(c token.Claims) answers {
-	return func(context.Context, token.Token) (token.Introspection, error) {
-		return token.Introspection{Active: true, Claims: c, Took: time.Millisecond}, nil
-	}
+	t.Cleanup(v.Close)
+	return v.Verify(t.Context(), parsed(t, canary), within(0))
 }
 
 func TestVerifierBelieves(t *testing.T) {
@@ -65,13 +55,14 @@ func TestVerifierBelieves(t *testing.T) {
 		{"no nbf, no iat", func(c *token.Claims) { c.NotBefore, c.IssuedAt = time.Time{}, time.Time{} }, ""},
 		{"a machine", func(c *token.Claims) { c.UserID = "" }, ""},
 
-		{"T23 exp in a nanosecond", func(c *token.Claims) { c.ExpiresAt = now.Add(1) }, ""},
+		{"T23 exp in a second", func(c *token.Claims) { c.ExpiresAt = now.Add(second) }, ""},
+		{"T23 exp in less than a second", func(c *token.Claims) { c.ExpiresAt = now.Add(second - 1) }, token.Expired},
 		{"T23 exp now", func(c *token.Claims) { c.ExpiresAt = now }, token.Expired},
 		{"T23 exp a second ago", func(c *token.Claims) { c.ExpiresAt = now.Add(-second) }, token.Expired},
 		{"T22 exp 1970", func(c *token.Claims) { c.ExpiresAt = time.Unix(0, 0) }, token.Expired},
 		{"T40 exp absent", func(c *token.Claims) { c.ExpiresAt = time.Time{} }, token.WrongType},
 		{"T23 nbf within leeway", func(c *token.Claims) { c.NotBefore = now.Add(30 * second) }, ""},
-		{"T23 nbf past leeway", func(c *token.Claims) { c.NotBefore = now.Add(30*second + 1) }, token.NotYetValid},
+		{"T23 nbf past leeway", func(c *token.Claims) { c.NotBefore = now.Add(31 * second) }, token.NotYetValid},
 		{"T23 iat within leeway", func(c *token.Claims) { c.IssuedAt = now.Add(30 * second) }, ""},
 		{"T23 iat past leeway", func(c *token.Claims) { c.IssuedAt = now.Add(31 * second) }, token.NotYetValid},
 		{"T23 iat tomorrow", func(c *token.Claims) { c.IssuedAt = now.Add(24 * time.Hour) }, token.NotYetValid},
@@ -111,9 +102,9 @@ func TestVerifierBelieves(t *testing.T) {
 			t.Parallel()
 			claims := good()
 			c.change(&claims)
-			fact, err := verify(t, config(), now, active(claims))
+			fact, err := verify(t, config(), now, answers(active(claims), nil))
 			if c.want == "" {
-				want := token.Fact{Claims: claims, Mode: "introspection", AskedAt: now, Took: time.Millisecond}
+				want := token.Fact{Claims: claims, Mode: token.ByIntrospection, Took: time.Millisecond}
 				if diff := cmp.Diff(want, fact); err != nil || diff != "" {
 					t.Errorf("%v: %s", err, diff)
 				}
@@ -124,40 +115,24 @@ func TestVerifierBelieves(t *testing.T) {
 	}
 }
 
-func mustFail(t *testing.T, fact token.Fact, err error, want token.Failure) {
-	t.Helper()
-	known := &token.Error{}
-	ok := errors.As(err, &known)
-	if !ok || known.Failure != want {
-		t.Errorf("error is %v, want %q", err, want)
-	}
-	if diff := cmp.Diff(token.Fact{}, fact); diff != "" {
-		t.Errorf("a fact beside the error: %s", diff)
-	}
-}
-
 func TestVerifierWithoutLeeway(t *testing.T) {
 	t.Parallel()
 	c, claims := config(), good()
 	c.Leeway = 0
 	claims.NotBefore = now.Add(1)
-	fact, err := verify(t, c, now, active(claims))
+	fact, err := verify(t, c, now, answers(active(claims), nil))
 	mustFail(t, fact, err, token.NotYetValid)
 }
 
 // TestVerifierTellsTimeAfterTheAnswer: a token that dies while Okta answers is dead.
 func TestVerifierTellsTimeAfterTheAnswer(t *testing.T) {
 	t.Parallel()
-	at := now
-	server := answers(func(ctx context.Context, tok token.Token) (token.Introspection, error) {
-		at = now.Add(2 * time.Hour)
-		return active(good())(ctx, tok)
-	})
-	v, err := token.NewVerifier(config(), server, func() time.Time { return at })
-	if err != nil {
-		t.Fatal(err)
-	}
-	fact, err := v.Verify(t.Context(), parsed(t, canary), 0)
+	c := newClock()
+	s := &server{answer: func(context.Context, token.Token, token.Priority) (token.Introspection, error) {
+		c.step(2*time.Hour, 2*time.Hour)
+		return active(good()), nil
+	}}
+	fact, err := verifier(t, s, nil, c.now).Verify(t.Context(), parsed(t, canary), within(0))
 	mustFail(t, fact, err, token.Expired)
 }
 
@@ -173,6 +148,8 @@ func TestVerifierWithoutAnswer(t *testing.T) {
 		{"inactive with claims", token.Introspection{Claims: good()}, nil, token.Inactive}, // T40
 		{"unavailable", token.Introspection{}, token.Unavailablef("down"), token.Unavailable},
 		{"rate limited", token.Introspection{}, &token.Error{Failure: token.RateLimited, RetryAfter: time.Minute}, token.RateLimited},
+		{"overloaded", token.Introspection{}, &token.Error{Failure: token.Overloaded}, token.Overloaded},
+		{"no known failure", token.Introspection{}, &token.Error{}, ""},
 		{"contradiction", token.Introspection{}, &token.Error{Failure: token.Malformed}, token.Malformed},
 		{"wrapped", token.Introspection{}, fmt.Errorf("x: %w", &token.Error{Failure: token.RateLimited}), token.RateLimited},
 		{"plain error", token.Introspection{}, errors.New("boom"), token.Unavailable},
@@ -182,7 +159,7 @@ func TestVerifierWithoutAnswer(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			fact, err := verify(t, config(), now, func(context.Context, token.Token) (token.Introspection, error) { return c.answer, c.err })
+			fact, err := verify(t, config(), now, answers(c.answer, c.err))
 			mustFail(t, fact, err, c.want)
 			var given, got *token.Error
 			if errors.As(c.err, &given) && errors.As(err, &got) && got.RetryAfter != given.RetryAfter {
@@ -195,15 +172,12 @@ func TestVerifierWithoutAnswer(t *testing.T) {
 // TestErrorsNeverRepeatTheToken: the server's answer may.
 func TestErrorsNeverRepeatTheToken(t *testing.T) {
 	t.Parallel()
-	echoes := map[string]answers{
-		"iss": active(func() token.Claims { c := good(); c.Issuer = canary; return c }()),
-		"aud": active(func() token.Claims { c := good(); c.Audience = []string{"x", "x" + canary}; return c }()),
-		"error": func(context.Context, token.Token) (token.Introspection, error) {
-			return token.Introspection{}, errors.New(canary)
-		},
-		"known": func(context.Context, token.Token) (token.Introspection, error) {
-			return token.Introspection{}, token.Unavailablef("said %q", "<"+canary+">")
-		},
+	echoes := map[string]*server{
+		"iss":   answers(active(func() token.Claims { c := good(); c.Issuer = canary; return c }()), nil),
+		"aud":   answers(active(func() token.Claims { c := good(); c.Audience = []string{"x", "x" + canary}; return c }()), nil),
+		"error": answers(token.Introspection{}, errors.New(canary)),
+		"known": answers(token.Introspection{}, token.Unavailablef("said %q", "<"+canary+">")),
+		"panic": {answer: func(context.Context, token.Token, token.Priority) (token.Introspection, error) { panic(canary) }},
 	}
 	for name, server := range echoes {
 		_, err := verify(t, config(), now, server)
@@ -220,37 +194,44 @@ func TestErrorsNeverRepeatTheToken(t *testing.T) {
 
 func TestVerifierAsksAboutNoToken(t *testing.T) {
 	t.Parallel()
-	server := answers(func(context.Context, token.Token) (token.Introspection, error) {
-		t.Error("the server was asked about no token")
-		return token.Introspection{Active: true, Claims: good()}, nil
-	})
-	v, err := token.NewVerifier(config(), server, time.Now)
-	if err != nil {
-		t.Fatal(err)
+	s := answers(active(good()), nil)
+	for _, m := range modes {
+		fact, err := verifier(t, s, reads(good()), func() time.Time { return now }).Verify(t.Context(), token.Token{}, token.Demand{Mode: m})
+		mustFail(t, fact, err, token.Malformed)
+		fact, err = (*token.Verifier)(nil).Verify(t.Context(), parsed(t, canary), token.Demand{Mode: m})
+		mustFail(t, fact, err, token.Malformed)
 	}
-	fact, err := v.Verify(t.Context(), token.Token{}, 0)
-	mustFail(t, fact, err, token.Malformed)
-	fact, err = (*token.Verifier)(nil).Verify(t.Context(), parsed(t, canary), 0)
-	mustFail(t, fact, err, token.Malformed)
+	s.mustBeAsked(t, 0)
+}
+
+func TestVerifierRefusesUnknownModes(t *testing.T) {
+	t.Parallel()
+	s := answers(active(good()), nil)
+	v := verifier(t, s, reads(good()), func() time.Time { return now })
+	for _, m := range []token.Mode{"", "JWT", "none", "introspection "} {
+		fact, err := v.Verify(t.Context(), parsed(t, canary), token.Demand{Mode: m, MaxAge: time.Minute})
+		mustFail(t, fact, err, token.Unavailable)
+	}
+	s.mustBeAsked(t, 0)
 }
 
 func TestNewVerifierRefuses(t *testing.T) {
 	t.Parallel()
-	server, clock := active(good()), time.Now
-	cases := map[string]func(*token.Config, *token.Introspector, *func() time.Time){
-		"no issuer":       func(c *token.Config, _ *token.Introspector, _ *func() time.Time) { c.Issuers = nil },
-		"empty issuer":    func(c *token.Config, _ *token.Introspector, _ *func() time.Time) { c.Issuers = []string{issuer, ""} },
-		"no audience":     func(c *token.Config, _ *token.Introspector, _ *func() time.Time) { c.Audience = "" },
-		"negative leeway": func(c *token.Config, _ *token.Introspector, _ *func() time.Time) { c.Leeway = -1 },
-		"long leeway":     func(c *token.Config, _ *token.Introspector, _ *func() time.Time) { c.Leeway = 5*time.Minute + 1 },
-		"zero":            func(c *token.Config, _ *token.Introspector, _ *func() time.Time) { *c = token.Config{} },
-		"no server":       func(_ *token.Config, s *token.Introspector, _ *func() time.Time) { *s = nil },
-		"no clock":        func(_ *token.Config, _ *token.Introspector, n *func() time.Time) { *n = nil },
+	cases := map[string]func(*token.Config, *token.Parts){
+		"no issuer":       func(c *token.Config, _ *token.Parts) { c.Issuers = nil },
+		"empty issuer":    func(c *token.Config, _ *token.Parts) { c.Issuers = []string{issuer, ""} },
+		"no audience":     func(c *token.Config, _ *token.Parts) { c.Audience = "" },
+		"negative leeway": func(c *token.Config, _ *token.Parts) { c.Leeway = -1 },
+		"long leeway":     func(c *token.Config, _ *token.Parts) { c.Leeway = 5*time.Minute + 1 },
+		"zero":            func(c *token.Config, _ *token.Parts) { *c = token.Config{} },
+		"no server":       func(_ *token.Config, p *token.Parts) { p.Server = nil },
+		"no clock":        func(_ *token.Config, p *token.Parts) { p.Now = nil },
+		"no reader":       func(_ *token.Config, p *token.Parts) { p.Reader = nil },
 	}
 	for name, change := range cases {
-		c, s, n := config(), token.Introspector(server), clock
-		change(&c, &s, &n)
-		if v, err := token.NewVerifier(c, s, n); err == nil || v != nil {
+		c, p := config(), token.Parts{Server: answers(active(good()), nil), Reader: reads(good()), Now: time.Now}
+		change(&c, &p)
+		if v, err := token.NewVerifier(c, p); err == nil || v != nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -54,8 +54,9 @@ type Keys struct {
 
 // held is a set and when its fetch began.
 type held struct {
-	set *KeySet
-	at  time.Time
+	set        *KeySet
+	at         time.Time
+	generation uint64
 }
 
 // attempt is one fetch, which any number of checks wait for.
@@ -136,11 +137,13 @@ func (k *Keys) Status() Status {
 // current returns the set in use, nil where there is none or it is too old.
 func (k *Keys) current() *KeySet {
 	h := k.held.Load()
-	if h == nil || k.now().Sub(h.at) > maxAge {
+	if h == nil || k.tooOld(h) {
 		return nil
 	}
 	return h.set
 }
+
+func (k *Keys) tooOld(h *held) bool { return k.now().Sub(h.at) > maxAge }
 
 func (k *Keys) key(ctx context.Context, kid string) (Key, error) {
 	asked := false

@@ -71,7 +71,7 @@ func (k *Keys) refresh(ctx context.Context) time.Duration {
 		k.failed++
 	} else {
 		k.failed = 0
-		k.held.Store(&held{set: set, at: began})
+		k.held.Store(&held{set: set, at: began, generation: k.following(k.held.Load(), set)})
 	}
 	k.nextAt = k.now().Add(wait)
 	k.end(err)

@@ -38,7 +38,7 @@ func FuzzIntrospect(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := cl.Introspect(context.Background(), tok)
+		got, err := cl.Introspect(context.Background(), tok, token.Known)
 		if _, ok := errors.AsType[*token.Error](err); err != nil && !ok {
 			t.Fatalf("%T: %v", err, err)
 		}

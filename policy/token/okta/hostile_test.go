@@ -129,7 +129,7 @@ func TestHostileAnswers(t *testing.T) {
 				h(w, r)
 			})
 			start := time.Now()
-			got, err := cl.Introspect(t.Context(), parsed(t, canary))
+			got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 			mustFail(t, got, err, token.Unavailable)
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("took %s", took)
@@ -164,7 +164,7 @@ func TestSlowAnswer(t *testing.T) {
 		}
 	}, timeout(200*time.Millisecond))
 	start := time.Now()
-	got, err := cl.Introspect(t.Context(), parsed(t, canary))
+	got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 	mustFail(t, got, err, token.Unavailable)
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("took %s", took)
@@ -193,7 +193,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.Header().Set("Location", target)
 				writeJSON(w, code, activeJSON("x", ""))
 			})
-			got, err := cl.Introspect(t.Context(), parsed(t, canary))
+			got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 			mustFail(t, got, err, token.Unavailable)
 			if cl.Probe(t.Context()) == nil {
 				t.Error("a redirect passes for metadata")

@@ -1,20 +1,51 @@
 package okta
 
 import (
-	"strconv"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/durward/durward/policy/token"
 )
 
-// Metrics counts requests to Okta. A nil *Metrics counts nothing.
+// Metrics counts requests to Okta and tells how its clients are. A nil *Metrics counts
+// nothing.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	unasked  *prometheus.CounterVec
+
+	mu sync.Mutex
+	// clients have the newest last; of those with one name it alone is shown.
+	clients []*Client
 }
 
-// NewMetrics registers durward_okta_requests_total{endpoint,code}, where code is the
-// HTTP status or "none" if no answer came, and durward_okta_request_duration_seconds.
+var (
+	remainingDesc = prometheus.NewDesc("durward_okta_rate_limit_remaining",
+		"Calls left of our share of the organization's rate limit in this minute.", []string{"organization"}, nil)
+	breakerDesc = prometheus.NewDesc("durward_okta_breaker_state",
+		"Circuit breaker: 0 closed, 1 half-open, 2 open.", []string{"server"}, nil)
+	rejectedDesc = prometheus.NewDesc("durward_okta_credentials_rejected",
+		"1 while the server refuses our client credentials.", []string{"server"}, nil)
+	staleDesc = prometheus.NewDesc("durward_okta_credentials_stale",
+		"1 while the secret or key file cannot be used and what was read before is.", []string{"server"}, nil)
+	keysAgeDesc = prometheus.NewDesc("durward_okta_keys_age_seconds",
+		"How long ago the signing keys in use were fetched.", []string{"server"}, nil)
+)
+
+// NewMetrics registers, by server (its configured name) and organization (its host):
+//
+//   - durward_okta_requests_total{endpoint,code} and
+//     durward_okta_request_duration_seconds{endpoint}, where code is the HTTP status,
+//     "other" for one that HTTP does not know, or, if no answer came, canceled, tls,
+//     timeout, refused, dns, oversize, reset or none;
+//   - durward_okta_not_asked_total{organization,priority,cause}, questions not sent by
+//     cause: budget, bulkhead or breaker;
+//   - durward_okta_rate_limit_remaining{organization};
+//   - durward_okta_breaker_state, durward_okta_credentials_rejected,
+//     durward_okta_credentials_stale and durward_okta_keys_age_seconds, all {server}.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -28,19 +59,98 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			NativeHistogramBucketFactor:    1.1,
 			NativeHistogramMaxBucketNumber: 100,
 		}, []string{"endpoint"}),
+		unasked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "durward_okta_not_asked_total",
+			Help: "Questions that were not sent to Okta, by priority and cause.",
+		}, []string{"organization", "priority", "cause"}),
 	}
-	r.MustRegister(m.requests, m.duration)
+	r.MustRegister(m.requests, m.duration, m.unasked, m)
 	return m
 }
 
-func (m *Metrics) observe(endpoint string, status int, took time.Duration) {
+func (m *Metrics) observe(endpoint, code string, took time.Duration) {
 	if m == nil {
 		return
 	}
-	code := "none"
-	if status > 0 {
-		code = strconv.Itoa(status)
-	}
 	m.requests.WithLabelValues(endpoint, code).Inc()
 	m.duration.WithLabelValues(endpoint).Observe(took.Seconds())
+}
+
+func (m *Metrics) notAsked(organization string, p token.Priority, cause string) {
+	if m == nil {
+		return
+	}
+	priority := "ahead"
+	switch p {
+	case token.Known:
+		priority = "known"
+	case token.Unseen:
+		priority = "unseen"
+	}
+	m.unasked.WithLabelValues(organization, priority, cause).Inc()
+}
+
+func (m *Metrics) add(c *Client) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clients = append(m.clients, c)
+}
+
+func (m *Metrics) remove(c *Client) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clients = slices.DeleteFunc(m.clients, func(other *Client) bool { return other == c })
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{remainingDesc, breakerDesc, rejectedDesc, staleDesc, keysAgeDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	m.mu.Lock()
+	clients := slices.Clone(m.clients)
+	m.mu.Unlock()
+	gauge := func(d *prometheus.Desc, value float64, label string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
+	}
+	left, seen := make(map[string]int), make(map[string]bool)
+	for _, c := range slices.Backward(clients) {
+		remaining := c.budget.Rate().Remaining
+		if least, ok := left[c.host]; !ok || remaining < least {
+			left[c.host] = remaining
+		}
+		if seen[c.config.Name] {
+			continue
+		}
+		seen[c.config.Name] = true
+		refused, stale := c.credentials.alarms()
+		gauge(breakerDesc, float64(c.breaker.state()), c.config.Name)
+		gauge(rejectedDesc, oneIf(refused), c.config.Name)
+		gauge(staleDesc, oneIf(stale), c.config.Name)
+		if fetchedAt := c.fetchedAt.Load(); fetchedAt != nil {
+			if at := (*fetchedAt)(); !at.IsZero() {
+				gauge(keysAgeDesc, time.Since(at).Seconds(), c.config.Name)
+			}
+		}
+	}
+	for host, n := range left {
+		gauge(remainingDesc, float64(n), host)
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

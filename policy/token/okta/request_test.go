@@ -6,13 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/durward/durward/policy/token"
 	"github.com/durward/durward/policy/token/okta"
@@ -98,7 +95,7 @@ func TestRequestBytes(t *testing.T) {
 				got = sent{r.Method, r.RequestURI, string(body), r.Header.Clone()}
 				writeJSON(w, 200, `{"active":false}`)
 			}, c.change)
-			if _, err := cl.Introspect(t.Context(), parsed(t, canary)); err != nil {
+			if _, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known); err != nil {
 				t.Fatal(err)
 			}
 			want := sent{"POST", asPath + "/v1/introspect", c.body, http.Header{
@@ -125,7 +122,7 @@ func TestCookiesAreNotKept(t *testing.T) {
 		writeJSON(w, 200, `{"active":false}`)
 	})
 	for range 2 {
-		if _, err := cl.Introspect(t.Context(), parsed(t, canary)); err != nil {
+		if _, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,6 +147,7 @@ func mustFail(t testing.TB, got token.Introspection, err error, want token.Failu
 
 func TestNewClientRefuses(t *testing.T) {
 	t.Parallel()
+	key := file(t, pkcs8(t, keys().p256))
 	issuer := func(s string) func(*okta.Config) { return func(c *okta.Config) { c.Issuer = s } }
 	cases := map[string]func(*okta.Config){
 		"zero":                  func(c *okta.Config) { *c = okta.Config{} },
@@ -166,7 +164,21 @@ func TestNewClientRefuses(t *testing.T) {
 		"issuer with newline":   issuer("https://example.okta.com/oauth2/default\n"),
 		"no client id":          func(c *okta.Config) { c.ClientID = "" },
 		"no method":             func(c *okta.Config) { c.Auth = "" },
-		"unknown method":        func(c *okta.Config) { c.Auth = "private_key_jwt" },
+		"unknown method":        func(c *okta.Config) { c.Auth = "client_secret_jwt" },
+		"key without file":      func(c *okta.Config) { c.Auth, c.ClientSecret = okta.PrivateKeyJWT, "" },
+		"key and secret":        func(c *okta.Config) { c.Auth, c.KeyFile = okta.PrivateKeyJWT, key },
+		"key and secret file": func(c *okta.Config) {
+			c.Auth, c.ClientSecret, c.KeyFile, c.SecretFile = okta.PrivateKeyJWT, "", key, key
+		},
+		"basic with key":        func(c *okta.Config) { c.KeyFile = key },
+		"basic with key id":     func(c *okta.Config) { c.KeyID = "k" },
+		"secret and file":       func(c *okta.Config) { c.SecretFile = key },
+		"public with file":      func(c *okta.Config) { c.Auth, c.ClientSecret, c.SecretFile = okta.Public, "", key },
+		"secret file absent":    func(c *okta.Config) { c.ClientSecret, c.SecretFile = "", "/absent/secret" },
+		"CA file absent":        func(c *okta.Config) { c.CAFile = "/absent/ca" },
+		"CA file of no CA":      func(c *okta.Config) { c.CAFile = key },
+		"CA file, a folder":     func(c *okta.Config) { c.CAFile = "/" },
+		"CA file and transport": func(c *okta.Config) { c.CAFile, c.Transport = key, http.DefaultTransport },
 		"basic without secret":  func(c *okta.Config) { c.ClientSecret = "" },
 		"post without secret":   func(c *okta.Config) { c.Auth, c.ClientSecret = okta.SecretPost, "" },
 		"public with secret":    func(c *okta.Config) { c.Auth = okta.Public },
@@ -180,40 +192,5 @@ func TestNewClientRefuses(t *testing.T) {
 		if cl, err := okta.NewClient(c); err == nil || cl != nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-func TestMetrics(t *testing.T) {
-	t.Parallel()
-	r := prometheus.NewPedanticRegistry()
-	m := okta.NewMetrics(r)
-	var status atomic.Int32
-	cl := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if status.Load() == 0 {
-			panic(http.ErrAbortHandler)
-		}
-		writeJSON(w, int(status.Load()), `{"active":false}`)
-	}, func(c *okta.Config) { c.Metrics = m })
-	for _, code := range []int32{500, 200, 0} {
-		status.Store(code)
-		_, _ = cl.Introspect(t.Context(), parsed(t, canary))
-	}
-	status.Store(404)
-	if cl.Probe(t.Context()) == nil {
-		t.Error("a 404 passes for metadata")
-	}
-	want := `# HELP durward_okta_requests_total Requests sent to Okta, by endpoint and HTTP status.
-# TYPE durward_okta_requests_total counter
-durward_okta_requests_total{code="200",endpoint="introspect"} 1
-durward_okta_requests_total{code="404",endpoint="metadata"} 1
-durward_okta_requests_total{code="500",endpoint="introspect"} 2
-durward_okta_requests_total{code="none",endpoint="introspect"} 2
-`
-	if err := testutil.GatherAndCompare(r, strings.NewReader(want), "durward_okta_requests_total"); err != nil {
-		t.Error(err)
-	}
-	if problems, err := testutil.GatherAndLint(r); err != nil || len(problems) > 0 {
-		t.Errorf("%v, %v", problems, err)
 	}
 }

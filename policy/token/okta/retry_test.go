@@ -71,7 +71,7 @@ func TestRetries(t *testing.T) {
 				mu.Unlock()
 				answer(w)
 			})
-			got, err := cl.Introspect(t.Context(), parsed(t, canary))
+			got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 			mu.Lock()
 			defer mu.Unlock()
 			if calls != c.calls {
@@ -92,7 +92,7 @@ func TestDeadServer(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(nil)
 	srv.Close()
-	got, err := client(t, srv.URL).Introspect(t.Context(), parsed(t, canary))
+	got, err := client(t, srv.URL).Introspect(t.Context(), parsed(t, canary), token.Known)
 	mustFail(t, got, err, token.Unavailable)
 }
 
@@ -108,7 +108,7 @@ func TestDeadlines(t *testing.T) {
 			<-r.Context().Done()
 		}, timeout(100*time.Millisecond))
 		start := time.Now()
-		got, err := cl.Introspect(t.Context(), parsed(t, canary))
+		got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 		mustFail(t, got, err, token.Unavailable)
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("took %s", took)
@@ -126,7 +126,7 @@ func TestDeadlines(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		got, err := cl.Introspect(ctx, parsed(t, canary))
+		got, err := cl.Introspect(ctx, parsed(t, canary), token.Known)
 		mustFail(t, got, err, token.Unavailable)
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("took %s", took)
@@ -148,7 +148,7 @@ func TestDeadlines(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		got, err := cl.Introspect(ctx, parsed(t, canary))
+		got, err := cl.Introspect(ctx, parsed(t, canary), token.Known)
 		mustFail(t, got, err, token.Unavailable)
 		if took := time.Since(start); took > 2*time.Second || len(calls) != 2 {
 			t.Errorf("took %s and %d calls", took, len(calls))
@@ -159,7 +159,7 @@ func TestDeadlines(t *testing.T) {
 		cl := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("asked after the deadline") })
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		got, err := cl.Introspect(ctx, parsed(t, canary))
+		got, err := cl.Introspect(ctx, parsed(t, canary), token.Known)
 		mustFail(t, got, err, token.Unavailable)
 	})
 }
@@ -176,7 +176,7 @@ func TestAttemptTimeout(t *testing.T) {
 				})
 			})
 			start := time.Now()
-			got, err := cl.Introspect(t.Context(), parsed(t, canary))
+			got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 			mustFail(t, got, err, token.Unavailable)
 			if took := time.Since(start); took != want {
 				t.Errorf("an attempt of %s took %s", want, took)

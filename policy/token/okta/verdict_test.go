@@ -51,11 +51,8 @@ func TestContradictions(t *testing.T) {
 				writeJSON(w, 200, c.answer("http://"+r.Host+asPath))
 			}))
 			defer srv.Close()
-			v, err := token.NewVerifier(token.Config{Issuers: []string{srv.URL + asPath}, Audience: "api://default", Leeway: token.DefaultLeeway}, client(t, srv.URL), time.Now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fact, err := v.Verify(t.Context(), parsed(t, canary), 0)
+			v := verifier(t, srv.URL+asPath, client(t, srv.URL))
+			fact, err := v.Verify(t.Context(), parsed(t, canary), introspected)
 			if c.want == "" {
 				if err != nil || fact.Claims.UserID != "00uALICE" || fact.Took <= 0 {
 					t.Errorf("%+v, %v", fact, err)
@@ -79,20 +76,20 @@ func TestRateLimit(t *testing.T) {
 		retryAfter, reset, date string
 		want                    time.Duration
 	}{
-		{"nothing said", "", "", "", 0},
+		{"nothing said", "", "", "", time.Minute},
 		{"reset", "", reset(40 * time.Second), date.Format(http.TimeFormat), 41 * time.Second},
 		{"reset now", "", reset(0), date.Format(http.TimeFormat), time.Second},
-		{"reset over", "", reset(-time.Hour), date.Format(http.TimeFormat), 0},
+		{"reset over", "", reset(-time.Hour), date.Format(http.TimeFormat), time.Second},
 		{"reset far", "", reset(time.Hour), date.Format(http.TimeFormat), 5 * time.Minute},
 		{"reset at the end of numbers", "", "9223372036854775807", date.Format(http.TimeFormat), 5 * time.Minute},
-		{"reset at the beginning of numbers", "", "-9223372036854775808", date.Format(http.TimeFormat), 0},
+		{"reset at the beginning of numbers", "", "-9223372036854775808", date.Format(http.TimeFormat), time.Second},
 		{"reset at the end, first year", "", "9223372036854775807", "Mon, 01 Jan 0001 00:00:00 GMT", 5 * time.Minute},
 		{"reset in milliseconds", "", reset(40*time.Second) + "000", date.Format(http.TimeFormat), 5 * time.Minute},
-		{"reset in words", "", "soon", date.Format(http.TimeFormat), 0},
-		{"reset, date broken", "", reset(40 * time.Second), "yesterday", 0},
+		{"reset in words", "", "soon", date.Format(http.TimeFormat), time.Minute},
+		{"reset, date broken", "", reset(40 * time.Second), "yesterday", time.Minute},
 		{"retry after", "7", "", "", 7 * time.Second},
 		{"retry after before reset", "7", reset(40 * time.Second), date.Format(http.TimeFormat), 7 * time.Second},
-		{"retry after negative", "-7", "", "", 0},
+		{"retry after negative", "-7", "", "", time.Minute},
 		{"retry after long", "86400", "", "", 5 * time.Minute},
 		{"retry after that overflows a duration", "9223372037", "", "", 5 * time.Minute},
 		{"retry after the end of numbers", "9223372036854775807", "", "", 5 * time.Minute},
@@ -112,7 +109,7 @@ func TestRateLimit(t *testing.T) {
 				set("Date", c.date)
 				writeJSON(w, 429, `{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit due to too many requests."}`)
 			})
-			got, err := cl.Introspect(t.Context(), parsed(t, canary))
+			got, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
 			mustFail(t, got, err, token.RateLimited)
 			if known, ok := errors.AsType[*token.Error](err); ok && known.RetryAfter != c.want {
 				t.Errorf("wait %s, want %s", known.RetryAfter, c.want)
