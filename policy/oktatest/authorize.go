@@ -200,6 +200,10 @@ func (a *authorization) refuse(w http.ResponseWriter, p *problem) {
 // grantCode sends a new code to the client. A code is single-use, lives 300 s
 // and is bound to all of its request.
 func (s *Server) grantCode(w http.ResponseWriter, a *authorization, user *account, authTime time.Time) {
+	if !s.isAssigned(user, a.app) {
+		a.refuse(w, errNotAssigned)
+		return
+	}
 	a.user, a.authTime, a.expires = user, authTime, s.now().Add(codeLifetime)
 	code := random(32)
 	s.mu.Lock()

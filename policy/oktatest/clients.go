@@ -9,13 +9,12 @@ import (
 	"strings"
 )
 
-const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
 // authenticate finds and authenticates the client of a request to token,
 // introspect or revoke: client_secret_basic, client_secret_post, or the bare
 // client id of a public client, in the form, in the query or as the Basic user
-// name. A secret in the query is refused whoever sends it.
-func (s *Server) authenticate(r *http.Request, form url.Values) (*application, *problem) {
+// name, or a JWT in the form, whose audience must be called, the URL of the
+// endpoint. A secret in the query is refused whoever sends it.
+func (s *Server) authenticate(r *http.Request, form url.Values, called string) (*application, *problem) {
 	query, problem := parseParameters(r.URL.RawQuery)
 	if problem != nil {
 		return nil, problem
@@ -28,10 +27,7 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*application, *
 		return nil, errManyCredentials
 	}
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
-		if form.Get("client_assertion_type") != jwtBearer {
-			return nil, errAssertionType
-		}
-		return nil, errClientAuth // as for an app whose method is another one
+		return s.checkAssertion(form, called)
 	}
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if id == "" {
@@ -55,7 +51,7 @@ func (s *Server) checkSecret(id, secret string) (*application, *problem) {
 	if app == nil || s.isInactive(app) {
 		return nil, errUnknownClient
 	}
-	if app.public() != (secret == "") {
+	if app.asserts() || app.public() != (secret == "") {
 		return nil, errClientAuth
 	}
 	got, want := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(app.Secret))

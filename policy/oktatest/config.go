@@ -1,15 +1,11 @@
 package oktatest
 
 import (
+	"crypto"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"maps"
-	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -26,17 +22,6 @@ const (
 // openIDScopes are reserved by Okta; every authorization server has them.
 var openIDScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
 
-// reservedClaims cannot be the name of a custom claim.
-var reservedClaims = []string{
-	"ver", "jti", "iss", "aud", "iat", "exp", "nbf", "cid", "uid", "scp", "auth_time", "sub", "acr", "amr", "cnf",
-	"active", "scope", "username", "token_type", "client_id", "device_id",
-}
-
-var (
-	asIDPattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,256}$`) // RFC 6749 §3.3
-)
-
 // Config describes an org: its authorization servers, applications and people.
 // [DefaultConfig] is a working one; [NewServer] checks every field.
 type Config struct {
@@ -51,12 +36,14 @@ type Config struct {
 	AuthorizationServers []AuthorizationServer
 	Clients              []Client
 	Users                []User
+	// Limits are the org's rate limits; the zero Limits refuse nothing.
+	Limits Limits
 }
 
-// AuthorizationServer is a custom authorization server; its issuer is
-// BaseURL/oauth2/ID.
+// AuthorizationServer is a custom authorization server, whose issuer is
+// BaseURL/oauth2/ID, or with the id [OrgServer] the org authorization server.
 type AuthorizationServer struct {
-	ID       string   // "default", or Okta's aus… form
+	ID       string   // "default", Okta's aus… form, or OrgServer
 	Audience string   // the only aud of its access tokens
 	Scopes   []string // custom scopes, beside openid profile email address phone offline_access
 	// AccessTokenLifetime is from 5 minutes to 24 hours; zero means one hour.
@@ -64,6 +51,14 @@ type AuthorizationServer struct {
 	// Claims names the [User].Profile entries that ride in access tokens and
 	// introspection replies as custom claims. A user without the entry has no claim.
 	Claims []string
+	// AccessTokens is the form of its access tokens: "jwt" (also if empty),
+	// "opaque" (43 characters) or "encrypted" (the JWT within a JWE of five parts,
+	// which nobody but the server can open). Introspection knows all of them.
+	AccessTokens string
+	// Introspection names what introspection replies have beyond Okta's documented
+	// members: auth_time, acr and cnf where the token has them, and token_type,
+	// which then is DPoP for a bound token instead of Bearer for all.
+	Introspection []string
 }
 
 // Client is an application.
@@ -76,6 +71,12 @@ type Client struct {
 	// client_secret_post; web and service clients need one. A native or browser
 	// client without one is public and must use PKCE.
 	Secret string
+	// SecretJWT makes Secret, of at least 32 bytes, the key of client_secret_jwt
+	// (HS256, HS384, HS512) instead.
+	SecretJWT bool
+	// Keys are the public RSA or ECDSA keys, by kid, of a client that authenticates
+	// by private_key_jwt (RS or ES 256, 384, 512). It has no Secret.
+	Keys map[string]crypto.PublicKey
 	// RedirectURIs are compared byte for byte, port and trailing slash included.
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
@@ -125,100 +126,22 @@ func DefaultConfig() Config {
 	}
 }
 
-func (c Config) check() error {
-	if c.BaseURL != "" {
-		u, err := url.Parse(c.BaseURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || c.BaseURL != u.Scheme+"://"+u.Host {
-			return fmt.Errorf("base URL %q is not scheme://host[:port]", c.BaseURL)
-		}
-	}
-	if len(c.AuthorizationServers) == 0 {
-		return errors.New("no authorization server")
-	}
-	for _, as := range c.AuthorizationServers {
-		if err := as.check(); err != nil {
-			return fmt.Errorf("authorization server %q: %w", as.ID, err)
-		}
-	}
-	for _, client := range c.Clients {
-		if err := client.check(); err != nil {
-			return fmt.Errorf("client %q (%s): %w", client.Name, client.ID, err)
-		}
-	}
-	for _, user := range c.Users {
-		if user.Login == "" || strings.ContainsAny(user.Login, " \t\r\n") {
-			return fmt.Errorf("user login %q is empty or has spaces", user.Login)
-		}
-	}
-	return nil
-}
-
-func (as AuthorizationServer) check() error {
-	if !asIDPattern.MatchString(as.ID) {
-		return errors.New("id is not 1 to 64 letters, digits, _ or -")
-	}
-	if as.Audience == "" {
-		return errors.New("no audience")
-	}
-	for _, scope := range as.Scopes {
-		if !scopePattern.MatchString(scope) || slices.Contains(openIDScopes, scope) {
-			return fmt.Errorf("scope %q is malformed or reserved", scope)
-		}
-	}
-	if d := as.AccessTokenLifetime; d != 0 && (d < minLifetime || d > maxLifetime) {
-		return fmt.Errorf("access token lifetime %v is outside %v to %v", d, minLifetime, maxLifetime)
-	}
-	for _, name := range as.Claims {
-		if name == "" || slices.Contains(reservedClaims, name) {
-			return fmt.Errorf("claim %q is empty or reserved", name)
-		}
-	}
-	return nil
-}
-
-func (c Client) check() error {
-	switch c.Type {
-	case "native", "browser":
-	case "web", "service":
-		if c.Secret == "" {
-			return fmt.Errorf("a %s client needs a secret", c.Type)
-		}
-	default:
-		return fmt.Errorf("type %q is not native, browser, web or service", c.Type)
-	}
-	for _, grant := range c.GrantTypes {
-		if !slices.Contains(supportedGrants, grant) {
-			return fmt.Errorf("grant type %q is not one of %v", grant, supportedGrants)
-		}
-	}
-	if c.Secret == "" && c.allows(grantClient) {
-		return errors.New("client_credentials needs a secret")
-	}
-	if c.Type == "service" && c.allows(grantCode) {
-		return errors.New("a service client has no users: authorization_code is not for it")
-	}
-	for _, raw := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
-		u, err := url.Parse(raw)
-		if err != nil || !u.IsAbs() || strings.Contains(raw, "#") {
-			return fmt.Errorf("redirect URI %q is not an absolute URI without fragment", raw)
-		}
-	}
-	return nil
-}
-
 func (c Client) allows(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
-func (c Client) public() bool             { return c.Secret == "" }
+func (c Client) public() bool             { return c.Secret == "" && len(c.Keys) == 0 }
+func (c Client) asserts() bool            { return c.SecretJWT || len(c.Keys) > 0 }
 
 func (c Client) clone() Client {
 	c.RedirectURIs = slices.Clone(c.RedirectURIs)
 	c.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
 	c.GrantTypes = slices.Clone(c.GrantTypes)
+	c.Keys = maps.Clone(c.Keys)
 	return c
 }
 
 func (as AuthorizationServer) clone() AuthorizationServer {
 	as.Scopes = slices.Clone(as.Scopes)
 	as.Claims = slices.Clone(as.Claims)
+	as.Introspection = slices.Clone(as.Introspection)
 	if as.AccessTokenLifetime == 0 {
 		as.AccessTokenLifetime = defaultLifetime
 	}

@@ -7,8 +7,10 @@
 // checks what Okta checks: PKCE, exact redirect URIs, single-use codes, client
 // credentials, refresh-token rotation, revocation and expiry. Introspection is
 // evaluated at call time, so [Server.Revoke], [Server.Deactivate] and
-// [Server.Advance] show at once. [Server.Fail], [Server.Down] and
-// [Server.Respond] make it misbehave.
+// [Server.Advance] show at once. [Server.Fail], [Server.Down], [Server.Respond] and,
+// for faults of a single endpoint and on the wire, [Server.Inject] make it misbehave;
+// [Limits] make it refuse. Clients may also authenticate by JWT, and beside the custom
+// servers there can be the org's own, [OrgServer].
 //
 //	okta := oktatest.New(t)
 //	token, err := okta.Token(oktatest.TokenRequest{
@@ -31,10 +33,10 @@
 //
 // # What it does not do
 //
-// It has no org authorization server, consent, multi-factor authentication or
-// acr, DPoP, JWT client authentication, implicit or hybrid response types,
-// form_post, device flow, management API or events; where Okta would offer one,
-// a request for it is refused and the metadata does not announce it. Every user
-// is assigned to every client. Where Okta's behaviour is undocumented, the
-// stricter reading was taken.
+// It has no consent, multi-factor authentication, step-up, DPoP proofs, implicit or
+// hybrid response types, form_post, device flow, management API or events; where Okta
+// would offer one, a request for it is refused and the metadata does not announce it.
+// [Server.Token] alone makes tokens with acr or cnf. Bursts, limits per client or user
+// and percentages of a bucket are not played. Where Okta's behaviour is undocumented,
+// the stricter reading was taken.
 package oktatest

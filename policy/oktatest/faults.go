@@ -1,9 +1,8 @@
 package oktatest
 
 import (
-	"fmt"
+	"math/rand/v2"
 	"net/http"
-	"time"
 )
 
 // Endpoint names one kind of request, for [Server.Calls] and [Server.Respond].
@@ -29,6 +28,15 @@ type faults struct {
 	left    int // answers still to fail; negative: until cleared
 	calls   map[Endpoint]int
 	scripts map[Endpoint]http.Handler
+	ordered []Fault // oldest first
+	random  *rand.Rand
+}
+
+func newFaults() faults {
+	return faults{
+		calls: map[Endpoint]int{}, scripts: map[Endpoint]http.Handler{},
+		random: rand.New(rand.NewPCG(1, 1)), //nolint:gosec // no secret, and the same for each server
+	}
 }
 
 // Fail makes the next n answers of any endpoint carry status and the body that
@@ -68,40 +76,37 @@ func (s *Server) Calls(e Endpoint) int {
 	return s.faults.calls[e]
 }
 
-// Deactivate deactivates a user (by login or id) or a client (by name or client
-// id). All their tokens, codes and sessions end at once, for good. A name that
-// is neither, or both, is an error.
-func (s *Server) Deactivate(userOrClient string) error {
-	person, app := s.user(userOrClient), s.client(userOrClient)
-	if (person == nil) == (app == nil) {
-		return fmt.Errorf("oktatest: %q does not name exactly one user or client", userOrClient)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if person != nil {
-		person.inactive = true
-		return nil
-	}
-	app.inactive = true
-	return nil
+// arrival is what is known of a request before it is answered.
+type arrival struct {
+	admission
+	faults []Fault
+	script http.Handler
+	status int // of Fail; zero: none
 }
 
-// called counts a request and returns how it is to be answered: by a script,
-// with a status, or (nil and 0) as usual.
-func (s *Server) called(e Endpoint) (http.Handler, int) {
+// arrive counts a request to an endpoint and takes what was ordered for it. A script
+// stands in place of Okta, so that it meets no limit.
+func (s *Server) arrive(e Endpoint, as string) arrival {
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.calls[e]++
-	if script := s.faults.scripts[e]; script != nil {
-		return script, 0
+	a := arrival{script: s.faults.scripts[e]}
+	if b := bucketOf[e].in(as); a.script == nil && b != unlimited {
+		a.admission = s.limiter.admit(e, b, now)
 	}
-	if s.faults.left == 0 {
-		return nil, 0
+	if a.refused {
+		return a
+	}
+	a.faults = s.faults.take(e)
+	if a.script != nil || s.faults.left == 0 {
+		return a
 	}
 	if s.faults.left > 0 {
 		s.faults.left--
 	}
-	return nil, s.faults.status
+	a.status = s.faults.status
+	return a
 }
 
 func (s *Server) fail(w http.ResponseWriter, status int) {
@@ -110,7 +115,8 @@ func (s *Server) fail(w http.ResponseWriter, status int) {
 		writeBadGateway(w, status)
 		return
 	case http.StatusTooManyRequests:
-		setRateLimit(w, rateLimit, 0, s.now().Add(time.Minute).Unix())
+		s.refuse(w, rateLimit, s.now().Add(window))
+		return
 	}
 	problemFor(status).write(w)
 }

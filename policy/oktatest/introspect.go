@@ -21,6 +21,10 @@ type introspection struct {
 	TokenType string `json:"token_type"`
 	ClientID  string `json:"client_id"`
 	UserID    string `json:"uid,omitempty"`
+	// Only where AuthorizationServer.Introspection asks for them.
+	AuthTime     int64         `json:"auth_time,omitempty"`
+	Class        string        `json:"acr,omitempty"`
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
 // introspect is RFC 7662 as Okta has it: any client of the org may ask, about
@@ -29,7 +33,7 @@ type introspection struct {
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request, as *authServer) {
 	form, problem := readForm(r)
 	if problem == nil {
-		_, problem = s.authenticate(r, form)
+		_, problem = s.authenticate(r, form, s.endpoint(as, Introspect))
 	}
 	if problem == nil && form.Get("token") == "" {
 		problem = errTokenMissing
@@ -66,7 +70,7 @@ func (s *Server) describe(t *issued) introspection {
 	g := t.grant
 	reply := introspection{
 		Active: true, Scope: strings.Join(t.scopes, " "), Expires: t.exp.Unix(), IssuedAt: t.issued.Unix(),
-		Subject: g.app.ID, Audience: g.as.Audience, Issuer: s.Issuer(g.as.ID), ID: t.jti,
+		Subject: g.app.ID, Audience: s.audience(g.as), Issuer: s.Issuer(g.as.ID), ID: t.jti,
 		TokenType: "Bearer", ClientID: g.app.ID,
 	}
 	if g.user != nil {
@@ -80,8 +84,29 @@ func (s *Server) describe(t *issued) introspection {
 		}
 	case kindID:
 		reply.Scope, reply.Subject, reply.Audience = "", g.user.ID, g.app.ID
+	case kindAccess:
+		reply.reveal(t)
 	}
 	return reply
+}
+
+// reveal adds the members that the authorization server is configured to show.
+func (reply *introspection) reveal(t *issued) {
+	g := t.grant
+	for _, member := range g.as.Introspection {
+		switch member {
+		case "auth_time":
+			if g.user != nil {
+				reply.AuthTime = g.authTime.Unix()
+			}
+		case "acr":
+			reply.Class = g.class
+		case "cnf":
+			reply.Confirmation = g.confirmation
+		case "token_type":
+			reply.TokenType = g.tokenType()
+		}
+	}
 }
 
 // revoke is RFC 7009: 200 and an empty body for every authenticated client. A
@@ -90,7 +115,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, as *authServer) 
 	form, problem := readForm(r)
 	var app *application
 	if problem == nil {
-		app, problem = s.authenticate(r, form)
+		app, problem = s.authenticate(r, form, s.endpoint(as, Revoke))
 	}
 	if problem == nil && form.Get("token") == "" {
 		problem = errTokenMissing

@@ -31,13 +31,12 @@ type metadata struct {
 }
 
 func (s *Server) metadata(as *authServer) metadata {
-	issuer := s.Issuer(as.ID)
-	methods := []string{"client_secret_basic", "client_secret_post", "none"}
+	methods := []string{"client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"}
 	return metadata{
-		Issuer:                   issuer,
-		AuthorizationEndpoint:    issuer + "/v1/authorize",
-		TokenEndpoint:            issuer + "/v1/token",
-		JWKSURI:                  issuer + "/v1/keys",
+		Issuer:                   s.Issuer(as.ID),
+		AuthorizationEndpoint:    s.endpoint(as, Authorize),
+		TokenEndpoint:            s.endpoint(as, Token),
+		JWKSURI:                  s.endpoint(as, Keys),
 		ResponseTypes:            []string{"code"},
 		ResponseModes:            []string{"query"},
 		GrantTypes:               supportedGrants,
@@ -46,11 +45,11 @@ func (s *Server) metadata(as *authServer) metadata {
 		TokenAuthMethods:         methods,
 		Claims:                   []string{"ver", "jti", "iss", "aud", "iat", "exp", "cid", "uid", "scp", "sub"},
 		ChallengeMethods:         []string{"S256"},
-		IntrospectionEndpoint:    issuer + "/v1/introspect",
+		IntrospectionEndpoint:    s.endpoint(as, Introspect),
 		IntrospectionAuthMethods: methods,
-		RevocationEndpoint:       issuer + "/v1/revoke",
+		RevocationEndpoint:       s.endpoint(as, Revoke),
 		RevocationAuthMethods:    methods,
-		EndSessionEndpoint:       issuer + "/v1/logout",
+		EndSessionEndpoint:       s.endpoint(as, Logout),
 	}
 }
 
@@ -60,7 +59,7 @@ func (s *Server) oauthMetadata(w http.ResponseWriter, r *http.Request, as *authS
 
 func (s *Server) openIDMetadata(w http.ResponseWriter, r *http.Request, as *authServer) {
 	m := s.metadata(as)
-	m.UserInfoEndpoint = m.Issuer + "/v1/userinfo"
+	m.UserInfoEndpoint = s.endpoint(as, UserInfo)
 	m.IDTokenAlgorithms = []string{"RS256"}
 	m.GrantTypes = slices.DeleteFunc(slices.Clone(m.GrantTypes), func(g string) bool { return g == grantClient })
 	m.Claims = []string{

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -14,25 +13,34 @@ import (
 type endpoint struct {
 	name    Endpoint
 	methods []string
-	limited bool // by Okta's rate limits
 	serve   func(*Server, http.ResponseWriter, *http.Request, *authServer)
 }
 
 func (s *Server) route() {
 	get, post, both := []string{"GET", "HEAD"}, []string{"POST"}, []string{"GET", "HEAD", "POST"}
 	for path, e := range map[string]endpoint{
-		"/oauth2/{as}/.well-known/openid-configuration":       {Metadata, get, false, (*Server).openIDMetadata},
-		"/oauth2/{as}/.well-known/oauth-authorization-server": {Metadata, get, false, (*Server).oauthMetadata},
-		"/.well-known/oauth-authorization-server/oauth2/{as}": {Metadata, get, false, (*Server).oauthMetadata},
-		"/oauth2/{as}/v1/keys":                                {Keys, get, false, (*Server).keys},
-		"/oauth2/{as}/v1/authorize":                           {Authorize, both, true, (*Server).authorize},
-		"/oauth2/{as}/v1/token":                               {Token, post, true, (*Server).token},
-		"/oauth2/{as}/v1/introspect":                          {Introspect, post, true, (*Server).introspect},
-		"/oauth2/{as}/v1/revoke":                              {Revoke, post, true, (*Server).revoke},
-		"/oauth2/{as}/v1/userinfo":                            {UserInfo, both, true, (*Server).userInfo},
-		"/oauth2/{as}/v1/logout":                              {Logout, both, true, (*Server).logout},
+		"/.well-known/openid-configuration":       {Metadata, get, (*Server).openIDMetadata},
+		"/.well-known/oauth-authorization-server": {Metadata, get, (*Server).oauthMetadata},
+		"/v1/keys":       {Keys, get, (*Server).keys},
+		"/v1/authorize":  {Authorize, both, (*Server).authorize},
+		"/v1/token":      {Token, post, (*Server).token},
+		"/v1/introspect": {Introspect, post, (*Server).introspect},
+		"/v1/revoke":     {Revoke, post, (*Server).revoke},
+		"/v1/userinfo":   {UserInfo, both, (*Server).userInfo},
+		"/v1/logout":     {Logout, both, (*Server).logout},
 	} {
-		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, e) })
+		custom := func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, e, r.PathValue("as")) }
+		s.mux.HandleFunc("/oauth2/{as}"+path, custom)
+		if path == "/.well-known/oauth-authorization-server" {
+			s.mux.HandleFunc(path+"/oauth2/{as}", custom) // the order of RFC 8414 §3.1
+		}
+		if s.servers[OrgServer] == nil {
+			continue
+		}
+		if strings.HasPrefix(path, "/v1/") {
+			path = "/oauth2" + path
+		}
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, e, OrgServer) })
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { errNotFound.write(w) })
 }
@@ -54,7 +62,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) setHeaders(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Date", s.now().UTC().Format(http.TimeFormat)) // clients wait by Okta's clock, not their own
+	h.Set("Date", s.date(0))
 	h.Set("X-Okta-Request-Id", random(18))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache, no-store")
@@ -66,7 +74,13 @@ func (s *Server) setHeaders(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
+// date is a Date header: clients wait by Okta's clock, not their own.
+func (s *Server) date(off time.Duration) string {
+	return s.now().Add(off).UTC().Format(http.TimeFormat)
+}
+
+// serve answers a request to an endpoint of the authorization server with this id.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, e endpoint, id string) {
 	s.allowOrigin(w, r)
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Access-Control-Allow-Methods", strings.Join(e.methods, ", "))
@@ -74,20 +88,28 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if e.limited {
-		// An idle org: nothing here is limited, but clients read these on every answer.
-		setRateLimit(w, rateLimit, rateLimit-1, s.now().Add(time.Minute).Unix())
+	a := s.arrive(e.name, id)
+	defer s.leave(a.admission)
+	if a.refused {
+		s.refuse(w, a.limit, a.reset)
+		return
 	}
-	script, fault := s.called(e.name)
-	as := s.servers[r.PathValue("as")]
+	if a.slot { // clients read these on every answer
+		setRateLimit(w, a.limit, a.remaining, a.reset.Unix())
+	}
+	s.spoil(w, r, a.faults, func(w http.ResponseWriter) { s.answer(w, r, e, id, a) })
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, e endpoint, id string, a arrival) {
+	as := s.servers[id]
 	switch {
-	case script != nil:
+	case a.script != nil:
 		clear(w.Header())
-		script.ServeHTTP(w, r)
-	case fault != 0:
-		s.fail(w, fault)
+		a.script.ServeHTTP(w, r)
+	case a.status != 0:
+		s.fail(w, a.status)
 	case as == nil:
-		errServerUnknown(r.PathValue("as")).write(w)
+		errServerUnknown(id).write(w)
 	case !slices.Contains(e.methods, r.Method):
 		w.Header().Set("Allow", strings.Join(e.methods, ", "))
 		errMethod.write(w)
@@ -114,12 +136,6 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-}
-
-func setRateLimit(w http.ResponseWriter, limit, remaining int, reset int64) {
-	w.Header().Set("X-Rate-Limit-Limit", strconv.Itoa(limit))
-	w.Header().Set("X-Rate-Limit-Remaining", strconv.Itoa(remaining))
-	w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(reset, 10))
 }
 
 // readForm returns the parameters of an x-www-form-urlencoded body.

@@ -15,7 +15,7 @@ const (
 	// rateLimit is Okta's number of requests a minute for one bucket of an Enterprise org.
 	rateLimit = 1200
 	// Beyond these the oldest entry is forgotten: an old token then introspects as inactive.
-	maxTokens, maxCodes, maxSessions = 1 << 16, 1 << 12, 1 << 12
+	maxTokens, maxCodes, maxSessions, maxAssertions = 1 << 16, 1 << 12, 1 << 12, 1 << 16
 )
 
 var supportedGrants = []string{grantCode, grantRefresh, grantClient}
@@ -29,6 +29,7 @@ type Server struct {
 	mux     *http.ServeMux
 	idp     string       // id of the org's identity provider, a claim of ID tokens
 	offset  atomic.Int64 // nanoseconds that Advance added to the clock
+	minting atomic.Int64 // nanoseconds by which SkewTokens put the stamps of tokens off it
 
 	servers map[string]*authServer // fixed after NewServer, like clients and users
 	clients []*application
@@ -39,24 +40,32 @@ type Server struct {
 	codes    bounded[*authorization]
 	sessions bounded[*session]
 	faults   faults
+	limiter  limiter
+	spent    bounded[bool] // client assertions, by client and jti
 
 	listening listening
 }
 
 type authServer struct {
 	AuthorizationServer
-	keys keyring
+	keys       keyring
+	encryption *signingKey // for encrypted access tokens
 }
 
 type application struct {
 	Client
-	inactive bool
+	inactive   bool
+	unassigned map[*account]bool
 }
 
 type account struct {
 	User
-	inactive bool
+	inactive  bool // deactivated, for good
+	suspended bool
 }
+
+// blocked needs Server.mu.
+func (a *account) blocked() bool { return a.inactive || a.suspended }
 
 // NewServer makes a server without a listener. It checks every field of cfg and
 // keeps no reference to it. Signing keys are made at first use.
@@ -65,14 +74,16 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("oktatest: %w", err)
 	}
 	s := &Server{
-		config:   Config{BaseURL: cfg.BaseURL, AllowRemote: cfg.AllowRemote},
+		config:   Config{BaseURL: cfg.BaseURL, AllowRemote: cfg.AllowRemote, Limits: cfg.Limits},
 		mux:      http.NewServeMux(),
 		idp:      newID("00o"),
 		servers:  map[string]*authServer{},
 		tokens:   newBounded[*issued](maxTokens),
 		codes:    newBounded[*authorization](maxCodes),
 		sessions: newBounded[*session](maxSessions),
-		faults:   faults{calls: map[Endpoint]int{}, scripts: map[Endpoint]http.Handler{}},
+		faults:   newFaults(),
+		limiter:  newLimiter(cfg.Limits),
+		spent:    newBounded[bool](maxAssertions),
 	}
 	s.baseURL.Store(&cfg.BaseURL)
 	if err := s.populate(cfg); err != nil {
@@ -90,6 +101,7 @@ func (s *Server) populate(cfg Config) error {
 		s.servers[as.ID] = &authServer{
 			AuthorizationServer: as.clone(),
 			keys:                keyring{active: newSigningKey(), next: newSigningKey(), rotated: s.now()},
+			encryption:          newSigningKey(),
 		}
 	}
 	for _, client := range cfg.Clients {
@@ -100,7 +112,7 @@ func (s *Server) populate(cfg Config) error {
 		if s.client(client.ID) != nil || client.Name != "" && s.client(client.Name) != nil {
 			return fmt.Errorf("two clients %q (%s)", client.Name, client.ID)
 		}
-		s.clients = append(s.clients, &application{Client: client})
+		s.clients = append(s.clients, &application{Client: client, unassigned: map[*account]bool{}})
 	}
 	for _, user := range cfg.Users {
 		user = user.clone()
@@ -119,7 +131,12 @@ func (s *Server) populate(cfg Config) error {
 func (s *Server) URL() string { return *s.baseURL.Load() }
 
 // Issuer returns the issuer of the authorization server with this id.
-func (s *Server) Issuer(as string) string { return s.URL() + "/oauth2/" + as }
+func (s *Server) Issuer(as string) string {
+	if as == OrgServer {
+		return s.URL()
+	}
+	return s.URL() + "/oauth2/" + as
+}
 
 // Client returns the client with this name or client id, with its generated
 // fields filled in. An unknown one is the zero Client.
@@ -171,3 +188,13 @@ func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.offset.
 // Advance moves the server's clock by d, which may be negative. Tokens, codes and
 // sessions age by it, and the Date header shows it.
 func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
+
+// SkewTokens puts the clock of what mints tokens off the server's by d, which may
+// be negative: iat and exp of new tokens follow it, while Date, rate limits and the
+// judgement of what is live do not. A [Fault] of kind [Skew] moves Date instead.
+func (s *Server) SkewTokens(d time.Duration) { s.minting.Store(int64(d)) }
+
+// mintingTime is the time that tokens are stamped with, in whole seconds.
+func (s *Server) mintingTime() time.Time {
+	return s.now().Add(time.Duration(s.minting.Load())).Truncate(time.Second)
+}

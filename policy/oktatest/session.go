@@ -49,7 +49,7 @@ func (s *Server) sessionFor(r *http.Request, a *authorization) (*account, time.T
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	current := s.session(r)
-	if current == nil || current.ended || current.user.inactive {
+	if current == nil || current.ended || current.user.blocked() {
 		return nil, time.Time{}, false
 	}
 	age := now.Sub(current.authTime)

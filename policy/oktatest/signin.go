@@ -36,7 +36,7 @@ type page struct {
 func showSignIn(w http.ResponseWriter, status int, a *authorization, params url.Values, problem string) {
 	p := page{
 		Title: "Sign in", Problem: problem, App: a.app.Name,
-		Action:   "/oauth2/" + a.as.ID + "/v1/authorize",
+		Action:   a.as.path() + "/v1/authorize",
 		Username: params.Get("login_hint"),
 	}
 	if params.Has("username") {
@@ -119,7 +119,7 @@ func (s *Server) signInUser(username string) *account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, user := range s.users {
-		if user.inactive {
+		if user.blocked() {
 			continue
 		}
 		if strings.EqualFold(user.Login, username) {
@@ -140,7 +140,7 @@ func (s *Server) knownUsers() string {
 	defer s.mu.Unlock()
 	var logins []string
 	for _, user := range s.users {
-		if !user.inactive {
+		if !user.blocked() {
 			logins = append(logins, user.Login)
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -21,7 +19,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, as *authServer) {
 		problem.write(w)
 		return
 	}
-	app, problem := s.authenticate(r, form)
+	app, problem := s.authenticate(r, form, s.endpoint(as, Token))
 	if problem == nil {
 		problem = checkGrantType(r, app, form)
 	}
@@ -76,7 +74,7 @@ func (s *Server) redeemCode(as *authServer, app *application, form url.Values) (
 	}
 	code := s.codes.get(form.Get("code"))
 	switch {
-	case code == nil || code.used || !s.now().Before(code.expires) || code.user.inactive:
+	case code == nil || code.used || !s.now().Before(code.expires) || code.user.blocked():
 		return nil, errCode
 	case code.as != as:
 		return nil, errOtherServer
@@ -178,6 +176,12 @@ func narrow(granted []string, raw string) ([]string, *problem) {
 }
 
 func (s *Server) clientCredentials(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+	switch {
+	case as.ID == OrgServer && len(app.Keys) == 0:
+		return nil, errOrgMachineAuth
+	case as.ID == OrgServer && app.Type != "service":
+		return nil, errOrgMachineType
+	}
 	scopes, problem := machineScopes(as, form.Get("scope"))
 	if problem != nil {
 		return nil, problem
@@ -190,69 +194,4 @@ func machineScopes(as *authServer, raw string) ([]string, *problem) {
 		return nil, errScopeMachine
 	}
 	return parseScopes(as, raw)
-}
-
-// TokenRequest says whose access token [Server.Token] mints.
-type TokenRequest struct {
-	AuthorizationServer string   // id; empty: the only one there is
-	Client              string   // name or client id
-	User                string   // login or id; empty: a machine token, as from client_credentials
-	Scopes              []string // at least one
-}
-
-// Token mints an access token without browser and network, equal to one that the
-// code flow, or without a user the client_credentials flow, would have issued.
-// It refuses what those would refuse, but asks no secret and no PKCE. It counts
-// as no call, and works while the server is down.
-func (s *Server) Token(req TokenRequest) (string, error) {
-	g, err := s.requestedGrant(req)
-	if err != nil {
-		return "", fmt.Errorf("oktatest: token: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g.app.inactive || g.user != nil && g.user.inactive {
-		return "", fmt.Errorf("oktatest: token: client %q or user %q is deactivated", req.Client, req.User)
-	}
-	reply, problem := s.issueFirst(g)
-	if problem != nil {
-		return "", fmt.Errorf("oktatest: token: %s", problem.text)
-	}
-	return reply.AccessToken, nil
-}
-
-func (s *Server) requestedGrant(req TokenRequest) (*grant, error) {
-	if s.URL() == "" {
-		return nil, errors.New("no base URL: set Config.BaseURL or use Start")
-	}
-	g := &grant{as: s.servers[req.AuthorizationServer], app: s.client(req.Client), authTime: s.now()}
-	if req.AuthorizationServer == "" && len(s.servers) == 1 {
-		for _, as := range s.servers {
-			g.as = as
-		}
-	}
-	grantType, scopesOf := grantClient, machineScopes
-	if req.User != "" {
-		g.user = s.user(req.User)
-		grantType, scopesOf = grantCode, parseScopes
-	}
-	switch {
-	case g.as == nil:
-		return nil, fmt.Errorf("no authorization server %q", req.AuthorizationServer)
-	case g.app == nil:
-		return nil, fmt.Errorf("no client %q", req.Client)
-	case req.User != "" && g.user == nil:
-		return nil, fmt.Errorf("no user %q", req.User)
-	case !g.app.allows(grantType):
-		return nil, errors.New(errGrantNotConfigured(g.app.Client).text)
-	}
-	scopes, problem := scopesOf(g.as, strings.Join(req.Scopes, " "))
-	if problem != nil {
-		return nil, errors.New(problem.text)
-	}
-	if slices.Contains(scopes, "offline_access") && !g.app.allows(grantRefresh) {
-		return nil, errors.New(errScopeOffline.text)
-	}
-	g.scopes = scopes
-	return g, nil
 }

@@ -20,15 +20,29 @@ const (
 // grant is one sign-in of a user, or one client_credentials request, and the
 // family of all tokens that came from it.
 type grant struct {
-	as        *authServer
-	app       *application
-	user      *account // nil for a machine
-	scopes    []string
-	nonce     string
-	authTime  time.Time
-	refreshID string // Okta's oar… id, in the jti of access tokens; empty without refresh token
-	ends      time.Time
-	revoked   bool
+	as           *authServer
+	app          *application
+	user         *account // nil for a machine
+	scopes       []string
+	nonce        string
+	authTime     time.Time
+	class        string        // acr
+	confirmation *confirmation // cnf of a token bound by DPoP; nil for others
+	refreshID    string        // Okta's oar… id, in the jti of access tokens; empty without refresh token
+	ends         time.Time
+	revoked      bool
+}
+
+// confirmation is the cnf claim of RFC 9449 §6.1.
+type confirmation struct {
+	Thumbprint string `json:"jkt"`
+}
+
+func (g *grant) tokenType() string {
+	if g.confirmation != nil {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 type kind int
@@ -54,7 +68,7 @@ type issued struct {
 // live is Okta's answer at this moment, not at the time of issue.
 func (t *issued) live(now time.Time) bool {
 	g := t.grant
-	return !t.revoked && !g.revoked && now.Before(t.exp) && !g.app.inactive && (g.user == nil || !g.user.inactive) &&
+	return !t.revoked && !g.revoked && now.Before(t.exp) && !g.app.inactive && (g.user == nil || !g.user.blocked()) &&
 		(t.replaced.IsZero() || now.Sub(t.replaced) <= refreshLeeway)
 }
 
@@ -71,6 +85,9 @@ type accessClaims struct {
 	Scopes   []string `json:"scp"`
 	AuthTime int64    `json:"auth_time,omitempty"`
 	Subject  string   `json:"sub"`
+
+	Class        string        `json:"acr,omitempty"`
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
 type idClaims struct {
@@ -102,7 +119,7 @@ type tokenReply struct {
 
 // issue mints the tokens that scopes ask for. It needs s.mu.
 func (s *Server) issue(g *grant, scopes []string) (*tokenReply, error) {
-	now := s.now().Truncate(time.Second)
+	now := s.mintingTime()
 	if g.refreshID == "" && slices.Contains(g.scopes, "offline_access") {
 		g.refreshID, g.ends = newID("oar"), now.Add(refreshLifetime)
 	}
@@ -111,7 +128,7 @@ func (s *Server) issue(g *grant, scopes []string) (*tokenReply, error) {
 		return nil, err
 	}
 	reply := &tokenReply{
-		TokenType: "Bearer", ExpiresIn: int64(g.as.AccessTokenLifetime.Seconds()),
+		TokenType: g.tokenType(), ExpiresIn: int64(g.as.AccessTokenLifetime.Seconds()),
 		AccessToken: access, Scope: strings.Join(scopes, " "),
 	}
 	if slices.Contains(scopes, "openid") {
@@ -129,8 +146,9 @@ func (s *Server) issueAccess(g *grant, scopes []string, now time.Time) (string, 
 		t.jti += "." + g.refreshID
 	}
 	claims := accessClaims{
-		Version: 1, ID: t.jti, Issuer: s.Issuer(g.as.ID), Audience: g.as.Audience,
+		Version: 1, ID: t.jti, Issuer: s.Issuer(g.as.ID), Audience: s.audience(g.as),
 		IssuedAt: now.Unix(), Expires: t.exp.Unix(), ClientID: g.app.ID, Scopes: scopes, Subject: g.app.ID,
+		Class: g.class, Confirmation: g.confirmation,
 	}
 	if g.user != nil {
 		claims.UserID, claims.AuthTime, claims.Subject = g.user.ID, g.authTime.Unix(), g.user.Login
@@ -165,7 +183,7 @@ func (s *Server) signAndKeep(t *issued, claims any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token, err := t.grant.as.keys.active.sign(payload)
+	token, err := t.grant.as.write(t.kind, payload)
 	if err != nil {
 		return "", err
 	}
@@ -175,7 +193,7 @@ func (s *Server) signAndKeep(t *issued, claims any) (string, error) {
 
 // issueRefresh returns a new opaque refresh token of a family. It needs s.mu.
 func (s *Server) issueRefresh(g *grant) string {
-	now := s.now().Truncate(time.Second)
+	now := s.mintingTime()
 	t := &issued{kind: kindRefresh, grant: g, scopes: g.scopes, jti: g.refreshID, issued: now}
 	t.touch(now)
 	token := random(32)
