@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"io/fs"
 	"net/url"
 	"time"
 )
@@ -13,7 +14,9 @@ type Catalogue struct {
 	Revision string
 	// CheckTimeout is how long Envoy waits for a decision.
 	CheckTimeout time.Duration
-	Listeners    Listeners
+	// LogUser is how a token's subject is written to the log: hash, clear or none.
+	LogUser   string
+	Listeners Listeners
 	// The lists are in the order of the configuration, but APIs, which are sorted
 	// by name.
 	Gateways      []*Gateway
@@ -48,6 +51,40 @@ type Listener struct {
 	Advertise []string
 	// Insecure accepts plaintext off loopback.
 	Insecure bool
+	// TLS is nil where the port speaks plaintext: on loopback, on a unix socket, or
+	// Insecure.
+	TLS *ListenerTLS
+	// Mode is that of a unix socket, zero for any other address.
+	Mode fs.FileMode
+}
+
+// ListenerTLS is how a port of ours proves who it is and who may call it. That its
+// files are good is not known to the Catalogue.
+type ListenerTLS struct {
+	// CertFile and KeyFile are PEM, as paths; never empty.
+	CertFile, KeyFile string
+	// ClientCAFile is a PEM file of the authorities whose client certificates are
+	// accepted. It is empty on loopback only, where any client may then call.
+	ClientCAFile string
+	// AllowedSANs are the subject alternative names, DNS name or URI, of which a
+	// client certificate holds one, byte for byte. Not empty where ClientCAFile is
+	// not.
+	AllowedSANs []string
+	// Envoy is the other end.
+	Envoy EnvoyTLS
+	At    Position
+}
+
+// EnvoyTLS is how Envoy connects to a port of ours that speaks TLS. Its files are where
+// Envoy runs, by absolute paths.
+type EnvoyTLS struct {
+	// CertFile and KeyFile are PEM; empty where ClientCAFile is.
+	CertFile, KeyFile string
+	// CAFile is a PEM file of the authorities that our certificate is accepted from;
+	// never empty.
+	CAFile string
+	// ServerName is the DNS name, in lower case, or IP address of our certificate.
+	ServerName string
 }
 
 // Gateway is one kind of Envoy.
@@ -58,49 +95,6 @@ type Gateway struct {
 	// URL is how callers reach it.
 	URL *url.URL
 	At  Position
-}
-
-// AuthorizationServer is one Okta custom authorization server.
-type AuthorizationServer struct {
-	Name string
-	// Issuer is the exact `iss` of its tokens.
-	Issuer string
-	// Audience is the `aud` that tokens for our APIs carry; never empty.
-	Audience      string
-	Introspection Introspection
-	At            Position
-}
-
-// Introspection is our own client at an authorization server.
-type Introspection struct {
-	ClientID string
-	// SecretFile is the path of the client secret; empty for a public client.
-	SecretFile string
-	// SecretAt is where SecretFile is written.
-	SecretAt Position
-	Auth     ClientAuth
-}
-
-// ClientAuth is how our client authenticates, by its name in the IANA registry of
-// OAuth token endpoint authentication methods.
-type ClientAuth string
-
-// The methods we can use.
-const (
-	ClientSecretBasic ClientAuth = "client_secret_basic"
-	ClientSecretPost  ClientAuth = "client_secret_post"
-	ClientAuthNone    ClientAuth = "none"
-)
-
-// TokenPolicy says which tokens are believed, and for how long a fact is good.
-type TokenPolicy struct {
-	Name   string
-	Server *AuthorizationServer
-	// Verify is "introspection".
-	Verify string
-	// MaxAge is how old a fact learned from Okta may be; 0 asks every time.
-	MaxAge time.Duration
-	At     Position
 }
 
 // Organization owns applications.

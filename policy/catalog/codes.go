@@ -12,8 +12,10 @@ type Rule struct {
 }
 
 // Codes of the findings of this package. The DW0 codes are package source's, but that
-// Compile must refuse text too which no file can hold.
+// Compile must refuse text too which no file can hold, and words that are not of a
+// closed set where it would have to guess.
 const (
+	brokenRule         = "DW006"
 	badText            = "DW012"
 	badName            = "DW101"
 	danglingReference  = "DW102"
@@ -52,12 +54,17 @@ const (
 	ReadableSecret  = "DW313"
 	maxAgeTooLong   = "DW311"
 	maxAgeUseless   = "DW312"
+	issuerForm      = "DW314"
+	leewayTooLong   = "DW315"
+	tokensUnread    = "DW316"
 	noGateway       = "DW401"
 	badListen       = "DW402"
 	badGatewayURL   = "DW403"
 	badListener     = "DW404"
 	exposedListener = "DW405"
 	listenerClash   = "DW406"
+	badListenerTLS  = "DW407"
+	badSocketMode   = "DW408"
 )
 
 var rules = []Rule{
@@ -99,26 +106,33 @@ var rules = []Rule{
 	{gatewayBackend, Error, "a backend is the gateway itself", "write the URL of the server behind the gateway"},
 	{metadataBackend, Error, "a backend is a link-local or metadata address", "write the URL of the server that implements the API"},
 
-	{verifyUnavailable, Error, "this way of verification is not available", "write verify: introspection"},
+	{verifyUnavailable, Error, "this way of verification is not available", "write verify: introspection, jwt or both"},
 	{badIssuer, Error, "an issuer is not an https URL", "write https://{domain}/oauth2/{server id}; http is for loopback addresses only"},
 	{issuerSlash, Error, "an issuer ends in a slash", "remove the slash at the end"},
-	{issuerServer, Error, "an issuer is no custom authorization server", "write https://{domain}/oauth2/{server id}, for example .../oauth2/default"},
+	{issuerServer, Error, "an issuer is no authorization server", "write https://{domain}/oauth2/{server id}, for example .../oauth2/default"},
 	{noAudience, Error, "an audience is missing", "write the audience of the authorization server, for example api://default"},
-	{clientSecret, Error, "a client's secret does not fit its auth_method", "write client_secret_file, or auth_method: none for a public client"},
+	{clientSecret, Error, "a client's secret or key does not fit its auth_method", "write client_secret_file, or auth_method: none for a public client"},
 	{audienceIsClient, Error, "an audience is a client id", "write the authorization server's audience, which ID tokens do not carry"},
 	{noIntrospection, Error, "an introspection client is missing", "write introspection with the client_id of a client at this server"},
-	{SecretFile, Error, "a client secret cannot be used", "write the secret to the file, readable by durward and writable by its owner alone (chmod 600)"},
+	{SecretFile, Error, "a file with a secret or key cannot be used", "write the secret or key to the file, readable by durward and writable by its owner alone (chmod 600)"},
 	{"DW310", Error, "a secret stands in the configuration", "write the secret to a file of its own (chmod 600), and client_secret_file: with its path"},
 	{maxAgeTooLong, Error, "max_age is longer than facts are kept", "write at most 1h, or 0s to ask Okta for every request"},
 	{maxAgeUseless, Error, "max_age without introspection", "remove max_age, or write verify: both"},
-	{ReadableSecret, Warning, "a client secret can be read by others", "let its owner alone read it (chmod 600)"},
+	{ReadableSecret, Warning, "a secret or key can be read by others", "let its owner alone read it (chmod 600)"},
+	{issuerForm, Error, "the issuers are not those of one server", "write exactly one of issuer and issuers"},
+	{leewayTooLong, Error, "leeway is longer than clocks differ", "write at most 5m; 30s is the default"},
+	{tokensUnread, Error, "a setting about what is read from tokens, and nothing is", "remove the key, or tokens: opaque"},
+	{"DW317", Error, "a private key does not parse, or is of the wrong kind", "write the private key to the file, in PEM or as a JWK: RSA of 2048 bits or more, or EC on P-256"},
+	{"DW318", Error, "a certificate file cannot be used", "write certificates to the file, in PEM, readable by durward and writable by its owner alone (chmod 644)"},
 
 	{noGateway, Error, "no gateway is declared", "declare at least one gateway"},
 	{badListen, Error, "a gateway's listen address is malformed", "write an IP address and a port, for example 127.0.0.1:10000"},
 	{badGatewayURL, Error, "a gateway's URL is malformed", "write http:// or https://, a host and at most a port"},
 	{badListener, Error, "a listener's address is malformed", "write host:port or unix:/path"},
-	{exposedListener, Error, "a plaintext listener off loopback", "bind a loopback address or a unix socket, or write insecure: true"},
+	{exposedListener, Error, "a listener off loopback without TLS and client certificates", "bind a loopback address or a unix socket, write tls, or insecure: true"},
 	{listenerClash, Error, "two listeners share an address", "give each listener an address of its own"},
+	{badListenerTLS, Error, "a listener's tls is incomplete or contradicts itself", "write cert_file, key_file, client_ca_file, allowed_sans and envoy"},
+	{badSocketMode, Error, "a unix socket's mode is malformed", `write mode: "0600" or "0660"`},
 }
 
 // Rules returns the table of findings, sorted by code.

@@ -28,6 +28,7 @@ func Compile(cfg *durwardv1.Config, locate func(path string) (Position, bool)) (
 		locate: locate,
 		cat: &Catalogue{
 			CheckTimeout: durationOr(cfg.GetCheckTimeout(), defaultCheckTimeout),
+			LogUser:      "hash",
 			apis:         make(map[string]*API),
 			clients:      make(map[string]*Application),
 		},
@@ -45,6 +46,7 @@ func Compile(cfg *durwardv1.Config, locate func(path string) (Position, bool)) (
 	if c.cat.Revision, err = revision(cfg); err != nil {
 		c.find(badText, "", "a value is not UTF-8")
 	}
+	c.log()
 	c.listeners()
 	c.gateways()
 	c.authorizationServers()
@@ -104,6 +106,25 @@ func (c *compiler) written(path string, set bool) bool {
 	}
 	_, ok := c.locate(path)
 	return ok
+}
+
+// log compiles log.
+func (c *compiler) log() {
+	const path = "log.user"
+	if user := c.cfg.GetLog().GetUser(); c.written(path, user != "") {
+		c.oneOf(path, user, "hash", "clear", "none")
+		c.cat.LogUser = user
+	}
+}
+
+// oneOf refuses a word that is not of a closed set. The schema has the same rule; where
+// nobody checked that, no word may be taken for another.
+func (c *compiler) oneOf(path, word string, words ...string) {
+	if !slices.Contains(words, word) {
+		key, _, _ := strings.Cut(path[strings.LastIndexByte(path, '.')+1:], "[")
+		f := c.find(brokenRule, path, "%s %q is unknown", key, word)
+		f.Fix = Suggest(word, words)
+	}
 }
 
 // declaration names a thing that others refer to. Names are folded: two that differ in

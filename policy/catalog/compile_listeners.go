@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -43,10 +44,12 @@ func (c *compiler) listener(path string, p *durwardv1.Listener, address string) 
 		Advertise: p.GetAdvertise(),
 		Insecure:  p.GetInsecure(),
 	}
+	l.TLS = c.listenerTLS(path, l.Address, p)
+	l.Mode = c.socketMode(path+".mode", l.Address, p.GetMode())
 	if err := checkAddress(l.Address, true); err != nil {
 		c.find(badListener, path+".address", "address %q: %s", l.Address, err)
-	} else if !l.Insecure && !isLocalAddress(l.Address) {
-		c.find(exposedListener, path+".address", "address %q is plaintext off loopback", l.Address)
+	} else if !isLocalAddress(l.Address) {
+		c.exposed(path, l)
 	}
 	for i, a := range l.Advertise {
 		if err := checkAddress(a, false); err != nil {
@@ -54,6 +57,136 @@ func (c *compiler) listener(path string, p *durwardv1.Listener, address string) 
 		}
 	}
 	return l
+}
+
+// exposed holds that a port off loopback knows who calls, or is open by request.
+func (c *compiler) exposed(path string, l Listener) {
+	switch {
+	case l.Insecure:
+	case l.TLS == nil:
+		c.find(exposedListener, path+".address", "address %q is plaintext off loopback", l.Address)
+	case l.TLS.ClientCAFile == "":
+		f := c.find(exposedListener, path+".tls", "address %q is off loopback and asks nobody for a certificate", l.Address)
+		f.Fix = "write client_ca_file and allowed_sans, or bind a loopback address"
+	}
+}
+
+func (c *compiler) listenerTLS(path, address string, p *durwardv1.Listener) *ListenerTLS {
+	written := p.GetTls()
+	if written == nil {
+		return nil
+	}
+	t := &ListenerTLS{
+		CertFile:     written.GetCertFile(),
+		KeyFile:      written.GetKeyFile(),
+		ClientCAFile: written.GetClientCaFile(),
+		AllowedSANs:  written.GetAllowedSans(),
+		At:           c.at(path + ".tls"),
+	}
+	if p.GetInsecure() {
+		c.find(badListenerTLS, path+".insecure", "insecure: true asks for plaintext beside tls").Fix = "remove one of the two"
+	}
+	if strings.HasPrefix(address, "unix:") {
+		c.find(badListenerTLS, path+".tls", "tls on a unix socket, which its mode protects").Fix = "remove tls; mode says who may connect"
+		return t
+	}
+	if t.CertFile == "" {
+		c.find(badListenerTLS, path+".tls.cert_file", "tls has no cert_file").Fix = "write cert_file"
+	}
+	if t.KeyFile == "" {
+		c.find(badListenerTLS, path+".tls.key_file", "tls has no key_file").Fix = "write key_file"
+	}
+	c.allowedSANs(path+".tls.allowed_sans", t)
+	t.Envoy = c.envoyTLS(path+".tls.envoy", t.ClientCAFile != "", written.GetEnvoy())
+	return t
+}
+
+// envoyTLS compiles how Envoy knows us, and we it if asked.
+func (c *compiler) envoyTLS(path string, asked bool, p *durwardv1.EnvoyTLS) EnvoyTLS {
+	e := EnvoyTLS{CertFile: p.GetCertFile(), KeyFile: p.GetKeyFile(), CAFile: p.GetCaFile(), ServerName: p.GetServerName()}
+	if p == nil {
+		f := c.find(badListenerTLS, path, "tls does not say how Envoy connects")
+		f.Fix = "write envoy with ca_file and server_name, and with cert_file and key_file beside client_ca_file"
+		return e
+	}
+	for _, file := range []struct {
+		key, name      string
+		needed, useful bool
+	}{
+		{"cert_file", e.CertFile, asked, asked}, {"key_file", e.KeyFile, asked, asked}, {"ca_file", e.CAFile, true, true},
+	} {
+		at := path + "." + file.key
+		switch {
+		case file.name == "" && file.needed:
+			c.find(badListenerTLS, at, "envoy has no %s", file.key).Fix = "write " + file.key
+		case file.name != "" && !file.useful:
+			c.find(badListenerTLS, at, "%s without client_ca_file: Envoy is asked for no certificate", file.key).Fix = "write client_ca_file, or remove the key"
+		case file.name != "" && !filepath.IsAbs(file.name):
+			c.find(badListenerTLS, at, "%s %q is relative, and Envoy's working directory is not known", file.key, file.name).Fix = "write the absolute path where Envoy runs"
+		}
+	}
+	c.serverName(path+".server_name", e.ServerName)
+	return e
+}
+
+// serverName judges the name that Envoy expects in our certificate: one that a
+// certificate can hold.
+func (c *compiler) serverName(path, name string) {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return
+	}
+	host, err := CanonicalHost(name)
+	switch {
+	case name == "":
+		c.find(badListenerTLS, path, "envoy has no server_name").Fix = "write a name that our certificate is for"
+	case err != nil || host[0] == '[':
+		if err == nil {
+			err = errors.New("brackets belong to URLs")
+		}
+		c.find(badListenerTLS, path, "server_name: %s", err).Fix = "write a DNS name or an IP address that our certificate is for"
+	case host != name:
+		c.find(badListenerTLS, path, "server_name %q is not in canonical form", name).Fix = fmt.Sprintf("write server_name: %s", host)
+	}
+}
+
+// allowedSANs judges which client certificates are accepted: an authority signs for
+// others than Envoy too.
+func (c *compiler) allowedSANs(path string, t *ListenerTLS) {
+	switch written := c.written(path, len(t.AllowedSANs) > 0); {
+	case t.ClientCAFile != "" && len(t.AllowedSANs) == 0:
+		f := c.find(badListenerTLS, path, "without allowed_sans every certificate of client_ca_file could call")
+		f.Fix = "write allowed_sans: [...] with the names in Envoy's certificates"
+	case t.ClientCAFile == "" && written:
+		f := c.find(badListenerTLS, path, "allowed_sans without client_ca_file: no certificate is asked for")
+		f.Fix = "write client_ca_file, or remove allowed_sans"
+	}
+	for i, name := range t.AllowedSANs {
+		if name == "" {
+			c.find(badListenerTLS, fmt.Sprintf("%s[%d]", path, i), "the name is empty").Fix = "remove it"
+		}
+	}
+}
+
+// socketMode compiles who may connect to a unix socket. Other addresses have no mode.
+func (c *compiler) socketMode(path, address, written string) fs.FileMode {
+	const owner fs.FileMode = 0o600
+	isWritten := c.written(path, written != "")
+	if !strings.HasPrefix(address, "unix:") {
+		if isWritten {
+			f := c.find(badSocketMode, path, "address %q is no unix socket and has no mode", address)
+			f.Fix = "remove mode"
+		}
+		return 0
+	}
+	if !isWritten {
+		return owner
+	}
+	bits, err := strconv.ParseUint(written, 8, 9)
+	mode := fs.FileMode(bits)
+	if err != nil || len(written) != 4 || mode&owner != owner {
+		c.find(badSocketMode, path, "mode %q is not four octal digits with which the owner may read and write", written)
+	}
+	return mode
 }
 
 func (c *compiler) clashes(names, addresses []string) {

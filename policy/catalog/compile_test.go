@@ -162,18 +162,76 @@ func TestWithoutValidation(t *testing.T) {
 		"unknown auth method":  func(c *durwardv1.Config) { c.AuthorizationServers[0].Introspection.AuthMethod = "tls" },
 		"no verification":      func(c *durwardv1.Config) { c.TokenPolicies[0].Verify = "" },
 		"unknown verification": func(c *durwardv1.Config) { c.TokenPolicies[0].Verify = "never" },
-		"no frontend":          func(c *durwardv1.Config) { c.Apis[0].Frontend = nil },
-		"no hosts":             func(c *durwardv1.Config) { c.Apis[0].Frontend.Hosts = nil },
-		"no backend":           func(c *durwardv1.Config) { c.Apis[0].Backend = nil },
-		"no scopes":            func(c *durwardv1.Config) { c.Apis[0].Operations[0].Scopes = nil },
-		"empty scopes":         func(c *durwardv1.Config) { c.Apis[0].Operations[0].Scopes = &durwardv1.Scopes{} },
-		"api named -":          func(c *durwardv1.Config) { c.Apis[1].Name = contract.NoAPI },
-		"no name":              func(c *durwardv1.Config) { c.Apis[1].Name = "" },
-		"empty client id":      func(c *durwardv1.Config) { c.Organizations[0].Applications[0].ClientIds[0] = "" },
-		"no gateways":          func(c *durwardv1.Config) { c.Gateways = nil },
-		"no bytes of UTF-8":    func(c *durwardv1.Config) { c.AuthorizationServers[0].Audience = "\xff" },
-		"both forms of grant":  func(c *durwardv1.Config) { c.Grants[0].AllApplications = true },
-		"everything empty":     func(c *durwardv1.Config) { *c = durwardv1.Config{} },
+		"no issuer":            func(c *durwardv1.Config) { c.AuthorizationServers[0].Issuer = "" },
+		"two forms of issuer":  func(c *durwardv1.Config) { c.AuthorizationServers[0].Issuers = []string{"https://a/oauth2/b"} },
+		"an empty issuer": func(c *durwardv1.Config) {
+			c.AuthorizationServers[0].Issuer, c.AuthorizationServers[0].Issuers = "", []string{"https://a/oauth2/b", ""}
+		},
+		"a long leeway": func(c *durwardv1.Config) {
+			c.AuthorizationServers[0].Leeway = durationpb.New(5*time.Minute + 1)
+		},
+		"a negative leeway":  func(c *durwardv1.Config) { c.AuthorizationServers[0].Leeway = durationpb.New(-1) },
+		"unknown tokens":     func(c *durwardv1.Config) { c.AuthorizationServers[0].Tokens = "JWT" },
+		"unknown algorithm":  func(c *durwardv1.Config) { c.AuthorizationServers[0].Algorithms = []string{"RS256", "none"} },
+		"empty algorithm":    func(c *durwardv1.Config) { c.AuthorizationServers[0].Algorithms = []string{""} },
+		"a key for a secret": func(c *durwardv1.Config) { c.AuthorizationServers[0].Introspection.AuthMethod = "private_key_jwt" },
+		"unknown log.user":   func(c *durwardv1.Config) { c.Log = &durwardv1.Log{User: "Clear"} },
+		"tls of no file":     func(c *durwardv1.Config) { c.Listeners = checkWith(&durwardv1.ListenerTLS{}) },
+		"tls without key": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c"})
+		},
+		"tls without certificate": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{KeyFile: "k"})
+		},
+		"tls for any client": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k", ClientCaFile: "ca"})
+		},
+		"tls for a client without a name": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k", ClientCaFile: "ca", AllowedSans: []string{""}})
+		},
+		"tls that Envoy knows nothing of": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k"})
+			c.Listeners.Check.Tls.Envoy = nil
+		},
+		"tls of no name": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k"})
+			c.Listeners.Check.Tls.Envoy.ServerName = ""
+		},
+		"tls of a bracket": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k"})
+			c.Listeners.Check.Tls.Envoy.ServerName = "[::1]"
+		},
+		"tls of no authority": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k"})
+			c.Listeners.Check.Tls.Envoy.CaFile = ""
+		},
+		"tls without Envoy's key": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k", ClientCaFile: "ca", AllowedSans: []string{"a"}})
+			c.Listeners.Check.Tls.Envoy.KeyFile = ""
+		},
+		"tls and insecure": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k"})
+			c.Listeners.Check.Insecure = true
+		},
+		"tls off loopback for anybody": func(c *durwardv1.Config) {
+			c.Listeners = checkWith(&durwardv1.ListenerTLS{CertFile: "c", KeyFile: "k"})
+			c.Listeners.Check.Address = "0.0.0.0:9001"
+		},
+		"a mode of more": func(c *durwardv1.Config) {
+			c.Listeners = &durwardv1.Listeners{Check: &durwardv1.Listener{Address: "unix:/run/s", Mode: "4777"}}
+		},
+		"no frontend":         func(c *durwardv1.Config) { c.Apis[0].Frontend = nil },
+		"no hosts":            func(c *durwardv1.Config) { c.Apis[0].Frontend.Hosts = nil },
+		"no backend":          func(c *durwardv1.Config) { c.Apis[0].Backend = nil },
+		"no scopes":           func(c *durwardv1.Config) { c.Apis[0].Operations[0].Scopes = nil },
+		"empty scopes":        func(c *durwardv1.Config) { c.Apis[0].Operations[0].Scopes = &durwardv1.Scopes{} },
+		"api named -":         func(c *durwardv1.Config) { c.Apis[1].Name = contract.NoAPI },
+		"no name":             func(c *durwardv1.Config) { c.Apis[1].Name = "" },
+		"empty client id":     func(c *durwardv1.Config) { c.Organizations[0].Applications[0].ClientIds[0] = "" },
+		"no gateways":         func(c *durwardv1.Config) { c.Gateways = nil },
+		"no bytes of UTF-8":   func(c *durwardv1.Config) { c.AuthorizationServers[0].Audience = "\xff" },
+		"both forms of grant": func(c *durwardv1.Config) { c.Grants[0].AllApplications = true },
+		"everything empty":    func(c *durwardv1.Config) { *c = durwardv1.Config{} },
 	}
 	for name, breakIt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -188,6 +246,14 @@ func TestWithoutValidation(t *testing.T) {
 	if cat, _ := Compile(nil, nil); cat != nil {
 		t.Error("nothing compiles to a catalogue")
 	}
+}
+
+func checkWith(tls *durwardv1.ListenerTLS) *durwardv1.Listeners {
+	tls.Envoy = &durwardv1.EnvoyTLS{CaFile: "/e/ca", ServerName: "durward"}
+	if tls.GetClientCaFile() != "" {
+		tls.Envoy.CertFile, tls.Envoy.KeyFile = "/e/c", "/e/k"
+	}
+	return &durwardv1.Listeners{Check: &durwardv1.Listener{Tls: tls}}
 }
 
 // TestCompileNeverPanics compiles configurations of arbitrary shape. What compiles has
@@ -205,6 +271,12 @@ func TestCompileNeverPanics(t *testing.T) {
 		}
 		if cat == nil {
 			return
+		}
+		for _, p := range cat.TokenPolicies {
+			s := p.Server
+			if len(s.Issuers) == 0 || s.Issuer != s.Issuers[0] || len(s.Algorithms) == 0 || s.Org && !s.Opaque || s.Opaque && p.Verify != "introspection" || p.MaxAge > s.LongestAge {
+				t.Fatalf("policy %+v of server %+v compiled", p, s)
+			}
 		}
 		for _, api := range cat.APIs {
 			if len(api.Hosts) == 0 || api.Backend.URL == nil || len(api.Operations) == 0 {
@@ -235,14 +307,18 @@ func drawConfig(t *rapid.T) *durwardv1.Config {
 		cfg.Gateways = append(cfg.Gateways, &durwardv1.Gateway{Name: name.Draw(t, "name"), Listen: text("listen", "0.0.0.0:1"), Url: text("url", "http://a")})
 	})
 	many(func() {
-		s := &durwardv1.AuthorizationServer{Name: name.Draw(t, "name"), Issuer: text("issuer", "https://a/oauth2/b"), Audience: text("audience", "u")}
+		s := &durwardv1.AuthorizationServer{Name: name.Draw(t, "name"), Issuer: text("issuer", "https://a/oauth2/b", "https://a"), Audience: text("audience", "u"), Tokens: text("tokens", "jwt", "opaque", "")}
+		if !some() {
+			s.Issuer, s.Issuers = "", rapid.SliceOfN(rapid.SampledFrom([]string{"https://a/oauth2/b", "https://c/oauth2/b", "https://a", ""}), 0, 5).Draw(t, "issuers")
+			s.Algorithms = rapid.SliceOfN(rapid.SampledFrom([]string{"RS256", "ES256", ""}), 0, 2).Draw(t, "algorithms")
+		}
 		if some() {
 			s.Introspection = &durwardv1.Introspection{ClientId: text("client", "c"), ClientSecretFile: text("secret", "f"), AuthMethod: text("method", "none")}
 		}
 		cfg.AuthorizationServers = append(cfg.AuthorizationServers, s)
 	})
 	many(func() {
-		cfg.TokenPolicies = append(cfg.TokenPolicies, &durwardv1.TokenPolicy{Name: name.Draw(t, "name"), AuthorizationServer: name.Draw(t, "server"), Verify: text("verify", "introspection")})
+		cfg.TokenPolicies = append(cfg.TokenPolicies, &durwardv1.TokenPolicy{Name: name.Draw(t, "name"), AuthorizationServer: name.Draw(t, "server"), Verify: text("verify", "introspection", "jwt", "both")})
 	})
 	many(func() {
 		o := &durwardv1.Organization{Name: name.Draw(t, "name")}

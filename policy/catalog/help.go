@@ -163,12 +163,14 @@ var gatewayHelp = map[string]Help{
 		path of at most 104 bytes. The port for probes and metrics is always host:port.`,
 	},
 	exposedListener: {
-		`The check or the xDS port would be reachable from other machines without TLS. Checks
-		carry the tokens of your users, and whoever answers xDS decides where Envoy sends
-		traffic; neither may cross a network in the clear by accident.`,
-		`Run Durward beside Envoy and bind 127.0.0.1 or a unix socket. Where another layer
-		encrypts and restricts the connection, such as a service mesh, say so with insecure:
-		true at the listener.`,
+		`The check or the xDS port would be reachable from other machines without TLS, or
+		without asking callers for a certificate. Checks carry the tokens of your users, and
+		whoever answers xDS decides where Envoy sends traffic; neither may be open to a network
+		by accident.`,
+		`Run Durward beside Envoy and bind 127.0.0.1 or a unix socket, or write tls with
+		cert_file, key_file, client_ca_file and allowed_sans. Where another layer encrypts and
+		restricts the connection, such as a service mesh, say so with insecure: true at the
+		listener.`,
 	},
 	listenerClash: {
 		`Two of the three listeners check, xds and ops have the same address, and only one of
@@ -177,5 +179,26 @@ var gatewayHelp = map[string]Help{
 		`Give each an address of its own. The defaults are 127.0.0.1:9001 for check,
 		127.0.0.1:18000 for xds and 127.0.0.1:8081 for ops; removing the key brings the
 		default back.`,
+	},
+	badListenerTLS: {
+		`The tls of a listener does not add up. It needs a certificate and its key; where it
+		asks callers for certificates, it must say which names are Envoy's, for an authority
+		has often signed for many others too; and since Durward configures Envoy, it must say
+		with which files Envoy connects. Beside insecure: true, or on a unix socket, it would
+		not be used.`,
+		`Write cert_file and key_file, and client_ca_file together with allowed_sans, the DNS
+		names or URIs in Envoy's certificates, such as spiffe://example.com/envoy, letter by
+		letter. Below envoy write ca_file and server_name, by which Envoy knows the
+		certificate here, and cert_file and key_file of Envoy's own, as absolute paths on
+		Envoy's machine: Durward does not read them. Remove insecure: true, which asks for plaintext; a unix socket takes mode in
+		place of tls.`,
+	},
+	badSocketMode: {
+		`The mode says who may connect to a unix socket, in the octal digits of chmod, and this
+		is none with which the socket's owner could; or the address is host:port, which has no
+		mode. Without quotes some YAML readers take the digits for another number.`,
+		`Write mode: "0660" and let Envoy and Durward share a group, or leave mode away for
+		"0600", where both run as one user. The directory of the socket has to let Envoy in
+		as well.`,
 	},
 }

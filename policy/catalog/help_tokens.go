@@ -4,12 +4,13 @@ package catalog
 var tokenHelp = map[string]Help{
 	verifyUnavailable: {
 		`A token policy says how tokens are verified: introspection asks Okta about each one,
-		jwt checks the signature here, both does one after the other. This version does
-		introspection only, and a policy that names another way, or none, is refused instead
-		of being weakened to what is there.`,
-		`Write verify: introspection. Its answer also covers tokens that were revoked and users
-		who were suspended, which a signature alone cannot show; max_age bounds how often
-		Okta is asked.`,
+		jwt checks the signature here, both does one after the other. This policy names none
+		of them, or wants signatures checked where that proves nothing: the tokens of an
+		org's own server and those declared opaque are Okta's alone to read, and Okta vouches
+		for no key with which others could check them.`,
+		`Write verify: introspection, which works with every server; its answer also covers
+		tokens that were revoked and users who were suspended. For jwt and both name a custom
+		authorization server, whose issuer ends in /oauth2/ and its id.`,
 	},
 	badIssuer: {
 		`The issuer is not an https URL, or holds a user, a query or a fragment. Everything
@@ -27,13 +28,13 @@ var tokenHelp = map[string]Help{
 		durward token shows the claim of one that you have.`,
 	},
 	issuerServer: {
-		`The URL is not that of a custom authorization server. An issuer without /oauth2/ is
-		the org authorization server: its access tokens are for Okta's own APIs, carry no
-		scopes of yours and no audience but Okta, and Okta asks everybody to treat them as
-		opaque.`,
-		`Use a custom authorization server; most orgs have one named default, with the issuer
-		https://{domain}/oauth2/default. Custom servers belong to API Access Management. A new
-		server needs an access policy and a rule before it issues any token.`,
+		`The URL is that of no authorization server. A custom one of Okta has the issuer
+		https://{domain}/oauth2/{server id}; the org's own has no path at all. What stands
+		below that, such as /oauth2/v1 or /v1/token, are endpoints and not issuers.`,
+		`Copy the Issuer URI of a custom authorization server; most orgs have one named default,
+		with the issuer https://{domain}/oauth2/default. The org's own server can be
+		introspected too, but its access tokens are for Okta's own APIs and carry no scopes
+		of yours.`,
 	},
 	noAudience: {
 		`The authorization server has no audience. It is the aud claim that says a token was
@@ -45,12 +46,13 @@ var tokenHelp = map[string]Help{
 	},
 	clientSecret: {
 		`The client that asks Okta about tokens and the way it authenticates do not fit: there
-		is no secret for a method that needs one, a secret for a public client, or a method
-		that does not exist here. Okta refuses a client that authenticates in another way
-		than it is registered with.`,
-		`For a service or web application of Okta, name client_secret_file; the method is
-		client_secret_basic unless you write client_secret_post. For an application without a
-		secret write auth_method: none and no file.`,
+		is no secret or key for a method that needs one, one that the method never uses, or a
+		method that does not exist here. Okta refuses a client that authenticates in another
+		way than it is registered with.`,
+		`For a client with a secret, name client_secret_file; the method is client_secret_basic
+		unless you write client_secret_post. For one with a public key at Okta write
+		auth_method: private_key_jwt and private_key_file. For an application without either
+		write auth_method: none and no file.`,
 	},
 	audienceIsClient: {
 		`The audience is the client id of an application. ID tokens have exactly that as their
@@ -68,11 +70,11 @@ var tokenHelp = map[string]Help{
 		client serves every API; it needs no scope and no user.`,
 	},
 	SecretFile: {
-		`The file with the client secret is missing, cannot be read, is empty or malformed, or
-		somebody else than its owner can write or replace it. Whoever can do that decides
-		under which identity Okta is asked. A relative path counts from the directory of the
-		file that names it.`,
-		`Write the secret, and nothing else, into the file on one line, let the user that runs
+		`A file with a client secret or a private key is missing, cannot be read, is empty or
+		malformed, or somebody else than its owner can write or replace it. Whoever can do
+		that decides under which identity Okta is asked, or who answers Envoy. A relative path
+		counts from the directory of the file that names it.`,
+		`Write the secret alone, on one line, or the key into the file, let the user that runs
 		durward own it, and take the rights of others away with chmod 600; its directory must
 		not be writable by everybody either. Where secrets are not at hand, as in a build,
 		check without --secrets only warns of a missing one.`,
@@ -102,11 +104,57 @@ var tokenHelp = map[string]Help{
 		max_age.`,
 	},
 	ReadableSecret: {
-		`Every user of this machine can read the file with the client secret. With it they can
-		ask Okta about any token in the name of the gateway. Durward serves all the same, for
-		some platforms mount secrets in this way into a container that has one user only.`,
+		`Every user of this machine can read the file with the client secret or private key.
+		With it they can ask Okta about any token in the name of the gateway, or answer Envoy
+		in ours. Durward serves all the same, for some platforms mount secrets in this way
+		into a container that has one user only.`,
 		`Take the rights of others away with chmod 600, or 640 where durward reads by its group.
 		On Kubernetes set defaultMode: 0400 on the secret's volume, and fsGroup if the
 		container does not run as root.`,
+	},
+	issuerForm: {
+		`An authorization server is known by its issuer, or by the list of all issuers that
+		its tokens carry where Okta answers under several hosts, such as the org's and a custom
+		domain. This entry writes both keys or neither, lists more than four, or two of them
+		differ in their path and so are two servers with keys and tokens of their own.`,
+		`Write issuer: with one URL, or issuers: with the same path under each host; the first
+		is the one that is asked. Look at the iss claim of real tokens to see which occur. A
+		second server becomes a second entry, with a token policy of its own.`,
+	},
+	leewayTooLong: {
+		`Leeway is how far the clocks of Okta and of this machine may be apart when the times
+		are judged before which a token is not valid. It never extends the time at which a
+		token expires. Clocks that are kept by NTP differ by less than a second; more than five
+		minutes would only hide one that is not kept at all.`,
+		`Remove the key for the default of 30s, or write at most 5m. If tokens are refused as
+		not yet valid, set the clock of this machine instead of the leeway.`,
+	},
+	tokensUnread: {
+		`The entry sets how tokens are read from a server whose tokens are opaque: nothing in
+		them is looked at before Okta is asked, so the key would change nothing although it
+		reads as if it did. The org's own server always counts as such, whatever its tokens
+		look like; Okta may change their form at any time.`,
+		`Remove the key to leave the answer to Okta. If the server is a custom one that issues
+		JWTs, remove tokens: opaque instead: then junk is refused without asking Okta, and
+		token policies may verify signatures.`,
+	},
+	"DW317": {
+		`The file holds no private key that can be used: it is neither PEM nor a JWK, is
+		protected by a password, holds a certificate or several keys, or its key is of a kind
+		that Okta does not take. With auth_method private_key_jwt this key signs every
+		question to Okta; under tls it proves to Envoy who answers.`,
+		`For Okta make an RSA key of 2048 bits or an EC key on P-256, for example with openssl
+		genpkey, and register its public half at the application; Okta's console also makes
+		one and shows it once as a JWK. The key of a listener is PEM, without a password.`,
+	},
+	"DW318": {
+		`A file with certificates is missing, cannot be read, holds none in PEM or one that does
+		not parse, belongs to another key, or can be written by somebody else than its owner.
+		Whoever can change the authorities that are trusted can stand between Durward and
+		Okta, or call the listener as if they were Envoy.`,
+		`Put the certificates into the file as PEM, our own first and the intermediate ones
+		behind it, and let its owner alone write it. After a renewal look whether key_file was
+		replaced too: openssl x509 -noout -pubkey and openssl pkey -pubout print the same for
+		the two.`,
 	},
 }

@@ -80,6 +80,38 @@ func octet(s string) (byte, bool) {
 	return byte(high%16<<4 | low%16), high >= 0 && low >= 0
 }
 
+// standsForItself reports whether an octet may be written unencoded in a segment (RFC 3986
+// section 3.3), so that its encoding is another spelling of the same. Semicolons begin
+// what no path may hold.
+func standsForItself(c byte) bool {
+	return isAlphanumeric(c) || strings.IndexByte("-._~!$&'()*+,=:@", c) >= 0
+}
+
+// CanonicalPath is the one spelling, in which literals are written, of a path that
+// CheckPath accepts: nothing is encoded that stands for itself, and digits are upper-case.
+// Servers differ in which spellings are the same to them, so a path that another spelling
+// leads elsewhere has no safe reading.
+func CanonicalPath(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		c, ok := octet(path[i:])
+		switch {
+		case path[i] != '%' || !ok:
+			b.WriteByte(path[i])
+			continue
+		case standsForItself(c):
+			b.WriteByte(c)
+		default:
+			b.WriteString(strings.ToUpper(path[i : i+3]))
+		}
+		i += 2
+	}
+	return b.String()
+}
+
 // checkLiteral reports what keeps a segment of a configuration from being a literal,
 // beyond what no path may hold: a literal is compared byte by byte, so it is written in
 // the one form in which requests carry it.
@@ -101,6 +133,8 @@ func checkLiteral(part string) error {
 			return fmt.Errorf("%q is no percent-encoding with upper-case digits", escape)
 		case escape == "%25" || escape == "%3B":
 			return fmt.Errorf("%q is never accepted in a path", escape)
+		case CanonicalPath(escape) != escape:
+			return fmt.Errorf("%q is the encoding of %q, which is written as itself", escape, CanonicalPath(escape))
 		}
 	}
 	return nil

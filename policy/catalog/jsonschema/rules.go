@@ -57,10 +57,10 @@ func (s *schema) restrictInt(r *validate.Int32Rules) (required bool, err error) 
 }
 
 func (s *schema) restrictList(r *validate.RepeatedRules) (required bool, err error) {
-	if err := onlyKnown(r.ProtoReflect(), "min_items", "unique", "items"); err != nil {
+	if err := onlyKnown(r.ProtoReflect(), "min_items", "max_items", "unique", "items"); err != nil {
 		return false, err
 	}
-	s.MinItems, s.UniqueItems = r.GetMinItems(), r.GetUnique()
+	s.MinItems, s.MaxItems, s.UniqueItems = r.GetMinItems(), r.GetMaxItems(), r.GetUnique()
 	if r.HasItems() {
 		_, err = s.Items.restrict(r.GetItems())
 	}

@@ -54,6 +54,7 @@ type schema struct {
 
 	Items       *schema `json:"items,omitempty"`
 	MinItems    uint64  `json:"minItems,omitempty"`
+	MaxItems    uint64  `json:"maxItems,omitempty"`
 	UniqueItems bool    `json:"uniqueItems,omitempty"`
 
 	Required             []string           `json:"required,omitempty"`

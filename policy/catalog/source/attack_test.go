@@ -86,13 +86,27 @@ var attacks = map[string][]struct{ name, old, text, code string }{
 		{"plaintext issuer", "https://example.okta.com", "http://example.okta.com", "DW302"},
 		{"trailing slash", "oauth2/default ", "oauth2/default/ ", "DW303"},
 		{"user in the issuer", "https://example", "https://user:word@example", "DW302"},
-		{"org server", "okta.com/oauth2/default", "okta.com", "DW304"},
+		{"an endpoint for the server", "okta.com/oauth2/default", "okta.com/oauth2/v1", "DW304"},
+		{"signatures of the org server", toVerify("/oauth2/default"), toVerify("") + "jwt } #", "DW301"},
+		{"opaque tokens read for the org server", "okta.com/oauth2/default", "okta.com\n    tokens: jwt", "DW316"},
+		{"another server's issuer", "issuer: https://example.okta.com/oauth2/default", "issuers: [https://a.example.com/oauth2/a, https://a.example.com/oauth2/b]", "DW314"},
+		{"no algorithm", "audience: api://default", "audience: api://default\n    algorithms: [none]", "DW006"},
+		{"shared key", "audience: api://default", "audience: api://default\n    algorithms: [HS256]", "DW006"},
+		{"leeway", "audience: api://default", "audience: api://default\n    leeway: 6m", "DW315"},
+		{"max_age", "max_age: 0s", "max_age: 2h", "DW311"},
+		{"plaintext off loopback", "version: 1", "version: 1\nlisteners: { check: { address: 0.0.0.0:9001 } }", "DW405"},
+		{"TLS for anybody", "version: 1", "version: 1\nlisteners: { check: { address: 0.0.0.0:9001, tls: { cert_file: c, key_file: k, envoy: { ca_file: /e/ca, server_name: durward } } } }", "DW405"},
+		{"TLS for every certificate", "version: 1", "version: 1\nlisteners: { check: { address: 0.0.0.0:9001, tls: { cert_file: c, key_file: k, client_ca_file: a, envoy: { cert_file: /e/c, key_file: /e/k, ca_file: /e/ca, server_name: durward } } } }", "DW407"},
+		{"TLS not verified", "version: 1", "version: 1\nlisteners: { check: { insecure: true, tls: { cert_file: c, key_file: k, envoy: { ca_file: /e/ca, server_name: durward } } } }", "DW407"},
 		{"verification off", "http://orders.internal:8080 }", "https://orders.internal, tls: { insecure: true } }", "DW002"},
 	},
 	// Who may write and replace the file is TestSecretFiles' to try.
 	"C11": {
 		{"secret inline", "client_secret_file: /run/secrets/okta", "client_secret: canary", "DW310"},
 		{"secret in the place of its file", "/run/secrets/okta", strings.Repeat("canary-7", 8), "DW310"},
+		{"key inline", "client_secret_file: /run/secrets/okta", `private_key: "canary"`, "DW310"},
+		{"key in the place of its file", "client_secret_file: /run/secrets/okta", `private_key_file: "-----BEGIN PRIVATE KEY----- canary"`, "DW310"},
+		{"listener's key in the place of its file", "version: 1", "version: 1\nlisteners: { check: { tls: { cert_file: c, key_file: '-----BEGIN PRIVATE KEY-----canary' } } }", "DW310"},
 		{"secret from the environment", "/run/secrets/okta", `"${OKTA_SECRET}"`, "DW013"},
 	},
 	"C17": {
@@ -101,6 +115,16 @@ var attacks = map[string][]struct{ name, old, text, code string }{
 		{"variable in a scope", "[orders.read]", `["${SCOPE}"]`, "DW013"},
 		{"include by tag", "version: 1", "version: !include ../other.yaml", "DW004"},
 	},
+}
+
+// toVerify is the smallest catalogue from the path of its issuer to the word after the
+// first verify.
+func toVerify(path string) string {
+	return path + `     # issuers: [a, b] where Okta answers under two hosts
+    audience: api://default
+    introspection: { client_id: 0oaGATEWAY, client_secret_file: /run/secrets/okta }
+token_policies:
+  - { name: okta-users, authorization_server: default, verify: `
 }
 
 // TestAttack refuses each attack with its finding, at a line, and shows no secret.

@@ -19,7 +19,8 @@ const (
 	maxFiles      = 1024
 )
 
-// Codes of the findings about text and schema, as in the table of catalog.Rules.
+// Codes of the findings about text, schema and the files that a catalogue names, as in
+// the table of catalog.Rules.
 const (
 	badSyntax     = "DW001"
 	unknownKey    = "DW002"
@@ -35,6 +36,9 @@ const (
 	notPlainText  = "DW012"
 	noExpansion   = "DW013"
 	inlineSecret  = "DW310"
+
+	badKey         = "DW317"
+	badCertificate = "DW318"
 )
 
 // file is the whole text of one catalogue file.

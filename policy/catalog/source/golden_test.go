@@ -125,7 +125,8 @@ func printed(t *testing.T, findings []catalog.Finding, dir string) string {
 	return strings.NewReplacer(dir+"/", "", dir, "DIR").Replace(got)
 }
 
-// unescape lets a case hold bytes that an editor would change or hide.
+// unescape lets a case hold bytes that an editor would change or hide, and keys.
 func unescape(data []byte) []byte {
-	return []byte(strings.NewReplacer("<TAB>", "\t", "<BOM>", "\xef\xbb\xbf", "<BAD>", "\xff", "<CR>", "\r", "<BIDI>", "\u202e").Replace(string(data)))
+	words := append([]string{"<TAB>", "\t", "<BOM>", "\xef\xbb\xbf", "<BAD>", "\xff", "<CR>", "\r", "<BIDI>", "\u202e"}, material()...)
+	return []byte(strings.NewReplacer(words...).Replace(string(data)))
 }

@@ -4,10 +4,14 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// secretFileKey is the one key whose value is the path of a secret.
-const secretFileKey = "client_secret_file"
+// isSecretFile reports whether a key's value is the path of a secret.
+func isSecretFile(key protoreflect.Name) bool {
+	return key == "client_secret_file" || key == "private_key_file" || key == "key_file"
+}
 
 // secretKey ends the names of keys under which people write secrets.
 const secretKey = `(?i:secret|password|passwd|passphrase|private[_-]?key|api[_-]?key|api[_-]?token|access[_-]?token|client[_-]?assertion)`
@@ -25,17 +29,24 @@ const (
 
 var wholeSecret = regexp.MustCompile(`^` + oktaSecret + `$`)
 
-func looksLikeSecret(path string) bool { return wholeSecret.MatchString(path) }
+// looksLikeSecret reports whether what should be a path is a secret or a key itself.
+func looksLikeSecret(path string) bool {
+	return wholeSecret.MatchString(path) || strings.Contains(path, beginsPEM) || strings.HasPrefix(path, "{")
+}
+
+const beginsPEM = "-----BEGIN"
 
 // What is not shown of a source line: all that stands after a key that is like a secret;
-// whatever is like a secret of Okta's; the user part of a URL.
+// whatever is like a secret of Okta's; the user part of a URL; a key in PEM.
 var (
 	secretValue   = regexp.MustCompile(secretKey + `["']?\s*:\s*(.+)`)
 	anywhere      = regexp.MustCompile(`(` + oktaSecret + `)`)
 	userOfURL     = regexp.MustCompile(`["']?([^\s/]+)@`)
 	opensSecret   = regexp.MustCompile(secretKey + `["']?\s*:`)
 	opensBelow    = regexp.MustCompile(secretKey + `["']?\s*:.{0,7}$`)
-	secretMatches = []*regexp.Regexp{secretValue, anywhere, userOfURL}
+	startOfPEM    = regexp.MustCompile(`(` + beginsPEM + `.*)`)
+	lineOfPEM     = regexp.MustCompile(`([A-Za-z0-9+/]{60,}=*)`)
+	secretMatches = []*regexp.Regexp{secretValue, anywhere, userOfURL, startOfPEM, lineOfPEM}
 )
 
 // redact replaces what may be a secret by as many asterisks, in place. A value on the
@@ -77,7 +88,7 @@ func mayHide(line string) bool {
 			return true
 		case c == ':':
 			run, colon = 0, true
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-', c == '+', c == '/':
 			if run++; run == oktaSecretBytes {
 				return true
 			}
@@ -85,7 +96,7 @@ func mayHide(line string) bool {
 			run = 0
 		}
 	}
-	return colon && opensSecret.MatchString(line)
+	return colon && opensSecret.MatchString(line) || strings.Contains(line, beginsPEM)
 }
 
 // mask replaces what the first group of each match covers, rune by rune.

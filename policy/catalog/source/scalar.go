@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,9 +20,9 @@ func (c *schemaCheck) text(field protoreflect.FieldDescriptor, node ast.Node) {
 	switch {
 	case !ok:
 		c.find(spanOf(node), wrongType, "%s stands where a string is expected", kindOf(node))
-	case field.Name() == secretFileKey && looksLikeSecret(value):
+	case isSecretFile(field.Name()) && looksLikeSecret(value):
 		f := c.find(spanOf(node), inlineSecret, "this is no path but looks like the secret itself")
-		f.Fix += "; if it is a file's name, write ./ before it"
+		f.Fix = fmt.Sprintf("write the secret to a file of its own (chmod 600), and %s: with its path; if it is a file's name, write ./ before it", field.Name())
 	case strings.Contains(value, "${"):
 		c.find(spanOf(node), noExpansion, "${...} is not expanded: no variable of the environment is read here")
 	case plain && isAmbiguous(value):

@@ -63,7 +63,10 @@ func (c *schemaCheck) message(path string, node ast.Node, m protoreflect.Message
 		at := spanOf(pair.Key)
 		field := m.Fields().ByTextName(key)
 		if field == nil && isSecretKey(key) {
-			c.find(at, inlineSecret, "%s would hold a secret, and a configuration holds none", key)
+			f := c.find(at, inlineSecret, "%s would hold a secret, and a configuration holds none", key)
+			if field = m.Fields().ByTextName(strings.ToLower(key) + "_file"); field != nil {
+				f.Fix = fmt.Sprintf("write it to a file of its own (chmod 600), and %s: with the file's path", field.Name())
+			}
 			continue
 		}
 		if field == nil {

@@ -3,6 +3,7 @@ package source_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +100,74 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
+// TestKeyFiles holds what becomes of keys and certificates where they are not needed, and
+// that their paths count from the file that names them.
+func TestKeyFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "durward.yaml")
+	text := strings.Replace(string(validFiles(t, "valid")[0].Data), "client_secret_file: /run/secrets/okta }", `auth_method: private_key_jwt, private_key_file: client }
+    ca_file: ../`+filepath.Base(dir)+"/ca", 1)
+	text = strings.Replace(text, "version: 1", "version: 1\nlisteners: { check: { address: 0.0.0.0:9001, tls: { cert_file: cert, key_file: key, client_ca_file: ca, allowed_sans: [envoy], envoy: { cert_file: /e/c, key_file: /e/k, ca_file: /e/ca, server_name: durward } } } }", 1)
+	write(t, config, []byte(text))
+
+	absent := source.Check(config, false)
+	if absent.Catalogue == nil || len(absent.Findings) != 5 {
+		t.Fatalf("findings %v", absent.Findings)
+	}
+	for _, f := range absent.Findings {
+		if f.Severity != catalog.Warning || f.At.Line == 0 || !strings.Contains(f.Message, dir) {
+			t.Errorf("finding %v", f)
+		}
+	}
+	needed := source.Check(config, true)
+	if needed.Catalogue != nil || len(needed.Findings) != 5 {
+		t.Errorf("where they are needed: %v", needed.Findings)
+	}
+	if text, found := source.ReadSecret(absent.Catalogue.Servers[0]); text != "" || !catalog.HasErrors(found) {
+		t.Errorf("ReadSecret of nothing: %q, %v", text, found)
+	}
+
+	for name, word := range map[string]string{"client": "<JWK>", "ca": "<P256-CERT>", "cert": "<P256-CERT>", "key": "<P256>"} {
+		write(t, filepath.Join(dir, name), append(unescape([]byte(word)), '\n'))
+	}
+	good := source.Check(config, true)
+	if good.Catalogue == nil || len(good.Findings) != 0 {
+		t.Fatalf("findings %v", good.Findings)
+	}
+	if found := source.CheckFiles(good.Catalogue, true); len(found) != 0 {
+		t.Errorf("CheckFiles: %v", found)
+	}
+	key, found := source.ReadSecret(good.Catalogue.Servers[0])
+	if key != string(unescape([]byte("<JWK>"))) || len(found) != 0 {
+		t.Errorf("ReadSecret: %d bytes, %v", len(key), found)
+	}
+	tls := good.Catalogue.Listeners.Check.TLS
+	for got, want := range map[string]string{
+		good.Catalogue.Servers[0].Introspection.KeyFile: "client", good.Catalogue.Servers[0].CAFile: "ca",
+		tls.CertFile: "cert", tls.KeyFile: "key", tls.ClientCAFile: "ca",
+	} {
+		if got != filepath.Join(dir, want) {
+			t.Errorf("%s is not in %s", got, dir)
+		}
+	}
+
+	chmod(t, filepath.Join(dir, "ca"), 0o666)
+	write(t, filepath.Join(dir, "client"), []byte("canary"))
+	write(t, filepath.Join(dir, "key"), unescape([]byte("<RSA>")))
+	bad := source.Check(config, false)
+	var codes []string
+	for _, f := range bad.Findings {
+		codes = append(codes, f.Code)
+		if strings.Contains(f.Text(nil), "canary") {
+			t.Errorf("the key shows: %v", f)
+		}
+	}
+	if want := []string{"DW318", "DW318", "DW317", "DW318"}; bad.Catalogue != nil || !slices.Equal(codes, want) {
+		t.Errorf("findings %v; want %v", bad.Findings, want)
+	}
+}
+
 func chmod(t *testing.T, path string, mode os.FileMode) {
 	t.Helper()
 	if err := os.Chmod(path, mode); err != nil {
@@ -155,6 +224,16 @@ func TestSecretsDoNotShow(t *testing.T) {
 			}
 			breakAndLook(t, name, text, canary, from)
 		}
+	}
+	line := strings.Repeat("canary/+", 8)
+	for name, key := range map[string]string{
+		"key":         "private_key_file: |\n      -----BEGIN PRIVATE KEY-----\n      CANARY\n      CANARY\n",
+		"quoted key":  "private_key_file: \"-----BEGIN PRIVATE KEY-----\n      CANARY\n      CANARY\n      -----END PRIVATE KEY-----\"",
+		"one line":    "private_key_file: '-----BEGIN PRIVATE KEY-----CANARY'",
+		"key in flow": "private_key_file: { CANARY: CANARY }",
+	} {
+		text := "version: 1\nauthorization_servers:\n  - name: a\n    introspection:\n      " + strings.ReplaceAll(key, "CANARY", line) + "\n    audience: api://a\n"
+		breakAndLook(t, name, text, line, strings.Index(text, line)-1)
 	}
 	_, findings := source.Parse("a.yaml", []byte("version: 1\nurl: https://user:S3cretCanary@a.example.com\n"))
 	if len(findings) != 1 || strings.Contains(findings[0].Text(nil), "Canary") {

@@ -8,17 +8,14 @@
 // take for a number, a date or a truth value where a string is meant. A mistake in any
 // file refuses the whole configuration.
 //
-// Besides, it opens the secret files that a catalogue names, for Check and ReadSecret
-// alone: those two never disagree on which secret is good. Certificate files are opened
-// elsewhere. What looks like a secret in the text of a catalogue is never shown in a
-// finding's line. The package expands no variables and follows no includes.
+// Besides, it opens the secrets, keys and certificates that a catalogue names for us, for
+// Check, CheckFiles, ReadSecret and ReadListener alone: those never disagree on which file is good. The
+// certificate files of backends are Envoy's. What looks like a secret in the text of a
+// catalogue is never shown in a finding's line, and no finding repeats what a secret or key
+// file holds. The package expands no variables and follows no includes.
 package source
 
 import (
-	"errors"
-	"fmt"
-	"path/filepath"
-
 	"google.golang.org/protobuf/proto"
 
 	"github.com/durward/durward/policy/catalog"
@@ -53,9 +50,9 @@ type Report struct {
 }
 
 // Check is Load for people: a path that cannot be looked at is a finding like any
-// other, and so is what is wrong with the secret files that the catalogue names. A
-// secret that is absent, or not ours to read, is an error where needSecrets says that
-// this is the machine that serves, and elsewhere a warning. Secrets are not kept.
+// other, and so is what CheckFiles finds wrong with the secrets, keys and certificates
+// that the catalogue names. needSecrets says that this is the machine that serves. Secrets
+// are not kept.
 func Check(path string, needSecrets bool) Report {
 	files, findings, err := readFiles(path)
 	if err != nil {
@@ -72,12 +69,9 @@ func Check(path string, needSecrets bool) Report {
 	if r.Catalogue == nil {
 		return r
 	}
-	for i, s := range r.Catalogue.Servers {
-		_, found := readSecret(s, needSecrets)
-		for _, f := range found {
-			f.Path = fmt.Sprintf("authorization_servers[%d].introspection.client_secret_file", i)
-			r.Findings = append(r.Findings, f)
-		}
+	for _, f := range CheckFiles(r.Catalogue, needSecrets) {
+		f.At, _ = at.locate(f.Path)
+		r.Findings = append(r.Findings, f)
 	}
 	r.Findings = at.complete(r.Findings)
 	if catalog.HasErrors(r.Findings) {
@@ -116,7 +110,7 @@ func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []c
 	if catalog.HasErrors(findings) {
 		return nil, findings
 	}
-	if err := resolveSecrets(cat); err != nil {
+	if err := resolveFiles(cat); err != nil {
 		return nil, append(findings, catalog.NewFinding(unreadable, catalog.Position{}, err.Error()))
 	}
 	return cat, findings
@@ -132,25 +126,4 @@ func read(f file, at *positions) (*durwardv1.Config, []catalog.Finding) {
 		return nil, found
 	}
 	return decode(f)
-}
-
-// resolveSecrets makes the paths of secret files absolute: they are relative to the
-// file that names them. It comes after the revision was computed, which the place of
-// a configuration in the file system does not change.
-func resolveSecrets(cat *catalog.Catalogue) error {
-	for _, s := range cat.Servers {
-		secret := &s.Introspection.SecretFile
-		if *secret == "" {
-			continue
-		}
-		if !filepath.IsAbs(*secret) {
-			*secret = filepath.Join(filepath.Dir(s.At.File), *secret)
-		}
-		absolute, err := filepath.Abs(*secret)
-		if err != nil {
-			return errors.New("the working directory is unknown, and a secret file relative to it")
-		}
-		*secret = absolute
-	}
-	return nil
 }

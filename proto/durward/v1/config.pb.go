@@ -36,7 +36,7 @@ type Config struct {
 	Version int32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Kinds of Envoy that this catalogue configures.
 	Gateways []*Gateway `protobuf:"bytes,2,rep,name=gateways,proto3" json:"gateways,omitempty"`
-	// Okta custom authorization servers.
+	// Authorization servers of Okta orgs.
 	AuthorizationServers []*AuthorizationServer `protobuf:"bytes,3,rep,name=authorization_servers,json=authorizationServers,proto3" json:"authorization_servers,omitempty"`
 	// How tokens are verified; APIs pick one by name.
 	TokenPolicies []*TokenPolicy `protobuf:"bytes,4,rep,name=token_policies,json=tokenPolicies,proto3" json:"token_policies,omitempty"`
@@ -49,7 +49,9 @@ type Config struct {
 	// Where Durward itself listens.
 	Listeners *Listeners `protobuf:"bytes,8,opt,name=listeners,proto3" json:"listeners,omitempty"`
 	// How long Envoy waits for a decision. Default 2s.
-	CheckTimeout  *durationpb.Duration `protobuf:"bytes,9,opt,name=check_timeout,json=checkTimeout,proto3" json:"check_timeout,omitempty"`
+	CheckTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=check_timeout,json=checkTimeout,proto3" json:"check_timeout,omitempty"`
+	// What is written about people to the log.
+	Log           *Log `protobuf:"bytes,10,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -147,6 +149,60 @@ func (x *Config) GetCheckTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *Config) GetLog() *Log {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+// Log says what is written about people to the log.
+type Log struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the subject of a token is written: as a keyed hash (hash, the default), as
+	// it is (clear), or not at all (none). Okta's id of the user is not hashed.
+	User          string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Log) Reset() {
+	*x = Log{}
+	mi := &file_durward_v1_config_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Log) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Log) ProtoMessage() {}
+
+func (x *Log) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Log.ProtoReflect.Descriptor instead.
+func (*Log) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Log) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
 // Gateway is one kind of Envoy.
 type Gateway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -162,7 +218,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_durward_v1_config_proto_msgTypes[1]
+	mi := &file_durward_v1_config_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -174,7 +230,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[1]
+	mi := &file_durward_v1_config_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -187,7 +243,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{1}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Gateway) GetName() string {
@@ -211,25 +267,44 @@ func (x *Gateway) GetUrl() string {
 	return ""
 }
 
-// AuthorizationServer is one Okta custom authorization server.
+// AuthorizationServer is one authorization server of an Okta org: a custom one, or
+// the org's own, whose tokens only Okta can read.
 type AuthorizationServer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name by which token policies refer to it.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The issuer, exactly as in the `iss` claim:
-	// https://{domain}/oauth2/{server id}, without a trailing slash.
+	// https://{domain}/oauth2/{server id}, without a trailing slash;
+	// https://{domain} alone for the org's own server. Exactly one of issuer and
+	// issuers is written.
 	Issuer string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	// The audience that tokens for our APIs carry.
 	Audience string `protobuf:"bytes,3,opt,name=audience,proto3" json:"audience,omitempty"`
 	// The client that asks Okta about tokens.
 	Introspection *Introspection `protobuf:"bytes,4,opt,name=introspection,proto3" json:"introspection,omitempty"`
+	// What the server's access tokens are to us: jwt (the default), or opaque, of
+	// which nothing is read before Okta is asked. Those of an org's own server are
+	// always opaque.
+	Tokens string `protobuf:"bytes,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// Every issuer that the server's tokens carry, in place of issuer, where Okta
+	// answers under several hosts. The first is the one that is asked.
+	Issuers []string `protobuf:"bytes,6,rep,name=issuers,proto3" json:"issuers,omitempty"`
+	// PEM file of the only authorities to trust when this server is asked. Default:
+	// the system's.
+	CaFile string `protobuf:"bytes,7,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// How far the clocks of Okta and of this machine may be apart when the `nbf` and
+	// `iat` of a token are judged; its `exp` is exact. Default 30s, at most 5m.
+	Leeway *durationpb.Duration `protobuf:"bytes,8,opt,name=leeway,proto3" json:"leeway,omitempty"`
+	// The algorithms with which the server signs; the first one that fits is that of
+	// a key that names none. Default [RS256].
+	Algorithms    []string `protobuf:"bytes,9,rep,name=algorithms,proto3" json:"algorithms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthorizationServer) Reset() {
 	*x = AuthorizationServer{}
-	mi := &file_durward_v1_config_proto_msgTypes[2]
+	mi := &file_durward_v1_config_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -241,7 +316,7 @@ func (x *AuthorizationServer) String() string {
 func (*AuthorizationServer) ProtoMessage() {}
 
 func (x *AuthorizationServer) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[2]
+	mi := &file_durward_v1_config_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -254,7 +329,7 @@ func (x *AuthorizationServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationServer.ProtoReflect.Descriptor instead.
 func (*AuthorizationServer) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{2}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AuthorizationServer) GetName() string {
@@ -285,6 +360,41 @@ func (x *AuthorizationServer) GetIntrospection() *Introspection {
 	return nil
 }
 
+func (x *AuthorizationServer) GetTokens() string {
+	if x != nil {
+		return x.Tokens
+	}
+	return ""
+}
+
+func (x *AuthorizationServer) GetIssuers() []string {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
+}
+
+func (x *AuthorizationServer) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *AuthorizationServer) GetLeeway() *durationpb.Duration {
+	if x != nil {
+		return x.Leeway
+	}
+	return nil
+}
+
+func (x *AuthorizationServer) GetAlgorithms() []string {
+	if x != nil {
+		return x.Algorithms
+	}
+	return nil
+}
+
 // Introspection is our own client at the authorization server (RFC 7662).
 type Introspection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -292,16 +402,21 @@ type Introspection struct {
 	ClientId string `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// A file that holds the client secret, with or without a final newline.
 	ClientSecretFile string `protobuf:"bytes,2,opt,name=client_secret_file,json=clientSecretFile,proto3" json:"client_secret_file,omitempty"`
-	// client_secret_basic (the default), client_secret_post, or none for a
-	// public client.
-	AuthMethod    string `protobuf:"bytes,3,opt,name=auth_method,json=authMethod,proto3" json:"auth_method,omitempty"`
+	// client_secret_basic (the default), client_secret_post, private_key_jwt, or
+	// none for a public client.
+	AuthMethod string `protobuf:"bytes,3,opt,name=auth_method,json=authMethod,proto3" json:"auth_method,omitempty"`
+	// A file that holds the private key of private_key_jwt, in PEM or as a JWK: RSA
+	// of 2048 bits or more, or EC on P-256.
+	PrivateKeyFile string `protobuf:"bytes,4,opt,name=private_key_file,json=privateKeyFile,proto3" json:"private_key_file,omitempty"`
+	// The key's id at Okta, where the file does not say it.
+	KeyId         string `protobuf:"bytes,5,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Introspection) Reset() {
 	*x = Introspection{}
-	mi := &file_durward_v1_config_proto_msgTypes[3]
+	mi := &file_durward_v1_config_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +428,7 @@ func (x *Introspection) String() string {
 func (*Introspection) ProtoMessage() {}
 
 func (x *Introspection) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[3]
+	mi := &file_durward_v1_config_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +441,7 @@ func (x *Introspection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Introspection.ProtoReflect.Descriptor instead.
 func (*Introspection) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{3}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Introspection) GetClientId() string {
@@ -350,6 +465,20 @@ func (x *Introspection) GetAuthMethod() string {
 	return ""
 }
 
+func (x *Introspection) GetPrivateKeyFile() string {
+	if x != nil {
+		return x.PrivateKeyFile
+	}
+	return ""
+}
+
+func (x *Introspection) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
 // TokenPolicy says how a token is verified.
 type TokenPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -357,10 +486,12 @@ type TokenPolicy struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Name of the authorization server whose tokens are accepted.
 	AuthorizationServer string `protobuf:"bytes,2,opt,name=authorization_server,json=authorizationServer,proto3" json:"authorization_server,omitempty"`
-	// introspection, jwt or both.
+	// introspection asks Okta about each token, jwt checks its signature here, both
+	// does the one after the other.
 	Verify string `protobuf:"bytes,3,opt,name=verify,proto3" json:"verify,omitempty"`
 	// How old a fact learned from Okta may be when a decision uses it. Default
-	// 30s; 0s asks for every request.
+	// 30s, at most 1h; 0s asks for every request. Not beside verify: jwt, which asks
+	// nothing.
 	MaxAge        *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -368,7 +499,7 @@ type TokenPolicy struct {
 
 func (x *TokenPolicy) Reset() {
 	*x = TokenPolicy{}
-	mi := &file_durward_v1_config_proto_msgTypes[4]
+	mi := &file_durward_v1_config_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +511,7 @@ func (x *TokenPolicy) String() string {
 func (*TokenPolicy) ProtoMessage() {}
 
 func (x *TokenPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[4]
+	mi := &file_durward_v1_config_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +524,7 @@ func (x *TokenPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenPolicy.ProtoReflect.Descriptor instead.
 func (*TokenPolicy) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{4}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TokenPolicy) GetName() string {
@@ -437,7 +568,7 @@ type Organization struct {
 
 func (x *Organization) Reset() {
 	*x = Organization{}
-	mi := &file_durward_v1_config_proto_msgTypes[5]
+	mi := &file_durward_v1_config_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -449,7 +580,7 @@ func (x *Organization) String() string {
 func (*Organization) ProtoMessage() {}
 
 func (x *Organization) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[5]
+	mi := &file_durward_v1_config_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -462,7 +593,7 @@ func (x *Organization) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Organization.ProtoReflect.Descriptor instead.
 func (*Organization) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Organization) GetName() string {
@@ -492,7 +623,7 @@ type Application struct {
 
 func (x *Application) Reset() {
 	*x = Application{}
-	mi := &file_durward_v1_config_proto_msgTypes[6]
+	mi := &file_durward_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +635,7 @@ func (x *Application) String() string {
 func (*Application) ProtoMessage() {}
 
 func (x *Application) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[6]
+	mi := &file_durward_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +648,7 @@ func (x *Application) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Application.ProtoReflect.Descriptor instead.
 func (*Application) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{6}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Application) GetName() string {
@@ -553,7 +684,7 @@ type API struct {
 
 func (x *API) Reset() {
 	*x = API{}
-	mi := &file_durward_v1_config_proto_msgTypes[7]
+	mi := &file_durward_v1_config_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +696,7 @@ func (x *API) String() string {
 func (*API) ProtoMessage() {}
 
 func (x *API) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[7]
+	mi := &file_durward_v1_config_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +709,7 @@ func (x *API) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use API.ProtoReflect.Descriptor instead.
 func (*API) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{7}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *API) GetName() string {
@@ -629,7 +760,7 @@ type Frontend struct {
 
 func (x *Frontend) Reset() {
 	*x = Frontend{}
-	mi := &file_durward_v1_config_proto_msgTypes[8]
+	mi := &file_durward_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +772,7 @@ func (x *Frontend) String() string {
 func (*Frontend) ProtoMessage() {}
 
 func (x *Frontend) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[8]
+	mi := &file_durward_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +785,7 @@ func (x *Frontend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frontend.ProtoReflect.Descriptor instead.
 func (*Frontend) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Frontend) GetHosts() []string {
@@ -686,7 +817,7 @@ type Backend struct {
 
 func (x *Backend) Reset() {
 	*x = Backend{}
-	mi := &file_durward_v1_config_proto_msgTypes[9]
+	mi := &file_durward_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +829,7 @@ func (x *Backend) String() string {
 func (*Backend) ProtoMessage() {}
 
 func (x *Backend) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[9]
+	mi := &file_durward_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +842,7 @@ func (x *Backend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backend.ProtoReflect.Descriptor instead.
 func (*Backend) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Backend) GetUrl() string {
@@ -747,7 +878,7 @@ type BackendTLS struct {
 
 func (x *BackendTLS) Reset() {
 	*x = BackendTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[10]
+	mi := &file_durward_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +890,7 @@ func (x *BackendTLS) String() string {
 func (*BackendTLS) ProtoMessage() {}
 
 func (x *BackendTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[10]
+	mi := &file_durward_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +903,7 @@ func (x *BackendTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendTLS.ProtoReflect.Descriptor instead.
 func (*BackendTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BackendTLS) GetCaFile() string {
@@ -801,7 +932,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_durward_v1_config_proto_msgTypes[11]
+	mi := &file_durward_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +944,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[11]
+	mi := &file_durward_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +957,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Operation) GetMethods() []string {
@@ -877,7 +1008,7 @@ type Scopes struct {
 
 func (x *Scopes) Reset() {
 	*x = Scopes{}
-	mi := &file_durward_v1_config_proto_msgTypes[12]
+	mi := &file_durward_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1020,7 @@ func (x *Scopes) String() string {
 func (*Scopes) ProtoMessage() {}
 
 func (x *Scopes) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[12]
+	mi := &file_durward_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1033,7 @@ func (x *Scopes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scopes.ProtoReflect.Descriptor instead.
 func (*Scopes) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Scopes) GetAll() []string {
@@ -937,7 +1068,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_durward_v1_config_proto_msgTypes[13]
+	mi := &file_durward_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1080,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[13]
+	mi := &file_durward_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1093,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Grant) GetApi() string {
@@ -1008,7 +1139,7 @@ type Listeners struct {
 
 func (x *Listeners) Reset() {
 	*x = Listeners{}
-	mi := &file_durward_v1_config_proto_msgTypes[14]
+	mi := &file_durward_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1151,7 @@ func (x *Listeners) String() string {
 func (*Listeners) ProtoMessage() {}
 
 func (x *Listeners) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[14]
+	mi := &file_durward_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1164,7 @@ func (x *Listeners) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listeners.ProtoReflect.Descriptor instead.
 func (*Listeners) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Listeners) GetCheck() *Listener {
@@ -1064,15 +1195,20 @@ type Listener struct {
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// Where Envoy finds it when that is not `address`: host:port or unix:/path.
 	Advertise []string `protobuf:"bytes,2,rep,name=advertise,proto3" json:"advertise,omitempty"`
-	// Accept plaintext off loopback.
-	Insecure      bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	// Accept plaintext off loopback. Not beside tls.
+	Insecure bool `protobuf:"varint,3,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	// TLS, without which the port binds loopback or a unix socket only.
+	Tls *ListenerTLS `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	// The mode of a unix socket, four octal digits in quotes, with which its owner may
+	// read and write. Default "0600".
+	Mode          string `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Listener) Reset() {
 	*x = Listener{}
-	mi := &file_durward_v1_config_proto_msgTypes[15]
+	mi := &file_durward_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1220,7 @@ func (x *Listener) String() string {
 func (*Listener) ProtoMessage() {}
 
 func (x *Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[15]
+	mi := &file_durward_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1233,7 @@ func (x *Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listener.ProtoReflect.Descriptor instead.
 func (*Listener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Listener) GetAddress() string {
@@ -1121,6 +1257,180 @@ func (x *Listener) GetInsecure() bool {
 	return false
 }
 
+func (x *Listener) GetTls() *ListenerTLS {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Listener) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+// ListenerTLS is how a gRPC port proves who it is, and who may call it. Its files are
+// read again when they change.
+type ListenerTLS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PEM file of our certificate, followed by the intermediate ones.
+	CertFile string `protobuf:"bytes,1,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// PEM file of the certificate's private key.
+	KeyFile string `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	// PEM file of the authorities whose client certificates are accepted. Required
+	// off loopback.
+	ClientCaFile string `protobuf:"bytes,3,opt,name=client_ca_file,json=clientCaFile,proto3" json:"client_ca_file,omitempty"`
+	// The names of which a client's certificate holds one as a subject alternative
+	// name, DNS name or URI, byte for byte. Required with client_ca_file.
+	AllowedSans []string `protobuf:"bytes,4,rep,name=allowed_sans,json=allowedSans,proto3" json:"allowed_sans,omitempty"`
+	// How Envoy connects. Required.
+	Envoy         *EnvoyTLS `protobuf:"bytes,5,opt,name=envoy,proto3" json:"envoy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerTLS) Reset() {
+	*x = ListenerTLS{}
+	mi := &file_durward_v1_config_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerTLS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerTLS) ProtoMessage() {}
+
+func (x *ListenerTLS) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerTLS.ProtoReflect.Descriptor instead.
+func (*ListenerTLS) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListenerTLS) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *ListenerTLS) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
+func (x *ListenerTLS) GetClientCaFile() string {
+	if x != nil {
+		return x.ClientCaFile
+	}
+	return ""
+}
+
+func (x *ListenerTLS) GetAllowedSans() []string {
+	if x != nil {
+		return x.AllowedSans
+	}
+	return nil
+}
+
+func (x *ListenerTLS) GetEnvoy() *EnvoyTLS {
+	if x != nil {
+		return x.Envoy
+	}
+	return nil
+}
+
+// EnvoyTLS is how Envoy connects to a gRPC port with TLS. Its files are where Envoy
+// runs, by absolute paths; Durward does not read them.
+type EnvoyTLS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PEM file of Envoy's certificate, which holds one of allowed_sans. Required with
+	// client_ca_file.
+	CertFile string `protobuf:"bytes,1,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// PEM file of the private key of Envoy's certificate. Required with client_ca_file.
+	KeyFile string `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	// PEM file of the authorities that sign the port's certificate.
+	CaFile string `protobuf:"bytes,3,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// The DNS name or IP address that the port's certificate is for.
+	ServerName    string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnvoyTLS) Reset() {
+	*x = EnvoyTLS{}
+	mi := &file_durward_v1_config_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnvoyTLS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnvoyTLS) ProtoMessage() {}
+
+func (x *EnvoyTLS) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnvoyTLS.ProtoReflect.Descriptor instead.
+func (*EnvoyTLS) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EnvoyTLS) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *EnvoyTLS) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
+func (x *EnvoyTLS) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *EnvoyTLS) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
 // OpsListener is the HTTP port for probes and metrics.
 type OpsListener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1132,7 +1442,7 @@ type OpsListener struct {
 
 func (x *OpsListener) Reset() {
 	*x = OpsListener{}
-	mi := &file_durward_v1_config_proto_msgTypes[16]
+	mi := &file_durward_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1454,7 @@ func (x *OpsListener) String() string {
 func (*OpsListener) ProtoMessage() {}
 
 func (x *OpsListener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[16]
+	mi := &file_durward_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1467,7 @@ func (x *OpsListener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpsListener.ProtoReflect.Descriptor instead.
 func (*OpsListener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OpsListener) GetAddress() string {
@@ -1172,7 +1482,7 @@ var File_durward_v1_config_proto protoreflect.FileDescriptor
 const file_durward_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"\x17durward/v1/config.proto\x12\n" +
-	"durward.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8a\x04\n" +
+	"durward.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xad\x04\n" +
 	"\x06Config\x12!\n" +
 	"\aversion\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02\b\x01R\aversion\x12/\n" +
 	"\bgateways\x18\x02 \x03(\v2\x13.durward.v1.GatewayR\bgateways\x12T\n" +
@@ -1182,21 +1492,35 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\x04apis\x18\x06 \x03(\v2\x0f.durward.v1.APIR\x04apis\x12)\n" +
 	"\x06grants\x18\a \x03(\v2\x11.durward.v1.GrantR\x06grants\x123\n" +
 	"\tlisteners\x18\b \x01(\v2\x15.durward.v1.ListenersR\tlisteners\x12Q\n" +
-	"\rcheck_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xe1\xeb\x17R\fcheckTimeout\"\x86\x01\n" +
+	"\rcheck_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xe1\xeb\x17R\fcheckTimeout\x12!\n" +
+	"\x03log\x18\n" +
+	" \x01(\v2\x0f.durward.v1.LogR\x03log\"6\n" +
+	"\x03Log\x12/\n" +
+	"\x04user\x18\x01 \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04hashR\x05clearR\x04noneR\x04user\"\x86\x01\n" +
 	"\aGateway\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x1f\n" +
 	"\x06listen\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12\x19\n" +
-	"\x03url\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\"\xe5\x01\n" +
+	"\x03url\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\"\xe6\x03\n" +
 	"\x13AuthorizationServer\x12?\n" +
-	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x1f\n" +
-	"\x06issuer\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06issuer\x12#\n" +
+	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\"\n" +
+	"\x06issuer\x18\x02 \x01(\tB\n" +
+	"\xbaH\a\xd8\x01\x01r\x02\x10\x01R\x06issuer\x12#\n" +
 	"\baudience\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\baudience\x12G\n" +
-	"\rintrospection\x18\x04 \x01(\v2\x19.durward.v1.IntrospectionB\x06\xbaH\x03\xc8\x01\x01R\rintrospection\"\xbd\x01\n" +
+	"\rintrospection\x18\x04 \x01(\v2\x19.durward.v1.IntrospectionB\x06\xbaH\x03\xc8\x01\x01R\rintrospection\x12-\n" +
+	"\x06tokens\x18\x05 \x01(\tB\x15\xbaH\x12\xd8\x01\x01r\rR\x03jwtR\x06opaqueR\x06tokens\x12/\n" +
+	"\aissuers\x18\x06 \x03(\tB\x15\xbaH\x12\xd8\x01\x01\x92\x01\f\b\x01\x10\x04\x18\x01\"\x04r\x02\x10\x01R\aissuers\x12\x17\n" +
+	"\aca_file\x18\a \x01(\tR\x06caFile\x12;\n" +
+	"\x06leeway\x18\b \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x022\x00R\x06leeway\x12F\n" +
+	"\n" +
+	"algorithms\x18\t \x03(\tB&\xbaH#\xd8\x01\x01\x92\x01\x1d\b\x01\x18\x01\"\x17r\x15R\x05RS256R\x05PS256R\x05ES256R\n" +
+	"algorithms\"\x99\x02\n" +
 	"\rIntrospection\x12$\n" +
 	"\tclient_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bclientId\x12,\n" +
-	"\x12client_secret_file\x18\x02 \x01(\tR\x10clientSecretFile\x12X\n" +
-	"\vauth_method\x18\x03 \x01(\tB7\xbaH4\xd8\x01\x01r/R\x13client_secret_basicR\x12client_secret_postR\x04noneR\n" +
-	"authMethod\"\x81\x02\n" +
+	"\x12client_secret_file\x18\x02 \x01(\tR\x10clientSecretFile\x12i\n" +
+	"\vauth_method\x18\x03 \x01(\tBH\xbaHE\xd8\x01\x01r@R\x13client_secret_basicR\x12client_secret_postR\x0fprivate_key_jwtR\x04noneR\n" +
+	"authMethod\x12(\n" +
+	"\x10private_key_file\x18\x04 \x01(\tR\x0eprivateKeyFile\x12\x1f\n" +
+	"\x06key_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05keyId\"\x81\x02\n" +
 	"\vTokenPolicy\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12:\n" +
 	"\x14authorization_server\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x13authorizationServer\x127\n" +
@@ -1245,11 +1569,26 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\tListeners\x12*\n" +
 	"\x05check\x18\x01 \x01(\v2\x14.durward.v1.ListenerR\x05check\x12&\n" +
 	"\x03xds\x18\x02 \x01(\v2\x14.durward.v1.ListenerR\x03xds\x12)\n" +
-	"\x03ops\x18\x03 \x01(\v2\x17.durward.v1.OpsListenerR\x03ops\"^\n" +
+	"\x03ops\x18\x03 \x01(\v2\x17.durward.v1.OpsListenerR\x03ops\"\xb8\x01\n" +
 	"\bListener\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1c\n" +
 	"\tadvertise\x18\x02 \x03(\tR\tadvertise\x12\x1a\n" +
-	"\binsecure\x18\x03 \x01(\bR\binsecure\"'\n" +
+	"\binsecure\x18\x03 \x01(\bR\binsecure\x12)\n" +
+	"\x03tls\x18\x04 \x01(\v2\x17.durward.v1.ListenerTLSR\x03tls\x12-\n" +
+	"\x04mode\x18\x05 \x01(\tB\x19\xbaH\x16\xd8\x01\x01r\x112\x0f^0[67][0-7]{2}$R\x04mode\"\xe6\x01\n" +
+	"\vListenerTLS\x12$\n" +
+	"\tcert_file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcertFile\x12\"\n" +
+	"\bkey_file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\akeyFile\x12$\n" +
+	"\x0eclient_ca_file\x18\x03 \x01(\tR\fclientCaFile\x12;\n" +
+	"\fallowed_sans\x18\x04 \x03(\tB\x18\xbaH\x15\xd8\x01\x01\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x10R\vallowedSans\x12*\n" +
+	"\x05envoy\x18\x05 \x01(\v2\x14.durward.v1.EnvoyTLSR\x05envoy\"\x91\x01\n" +
+	"\bEnvoyTLS\x12\x1b\n" +
+	"\tcert_file\x18\x01 \x01(\tR\bcertFile\x12\x19\n" +
+	"\bkey_file\x18\x02 \x01(\tR\akeyFile\x12 \n" +
+	"\aca_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06caFile\x12+\n" +
+	"\vserver_name\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xfd\x01R\n" +
+	"serverName\"'\n" +
 	"\vOpsListener\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddressB7Z5github.com/durward/durward/proto/durward/v1;durwardv1b\x06proto3"
 
@@ -1265,53 +1604,60 @@ func file_durward_v1_config_proto_rawDescGZIP() []byte {
 	return file_durward_v1_config_proto_rawDescData
 }
 
-var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_durward_v1_config_proto_goTypes = []any{
 	(*Config)(nil),              // 0: durward.v1.Config
-	(*Gateway)(nil),             // 1: durward.v1.Gateway
-	(*AuthorizationServer)(nil), // 2: durward.v1.AuthorizationServer
-	(*Introspection)(nil),       // 3: durward.v1.Introspection
-	(*TokenPolicy)(nil),         // 4: durward.v1.TokenPolicy
-	(*Organization)(nil),        // 5: durward.v1.Organization
-	(*Application)(nil),         // 6: durward.v1.Application
-	(*API)(nil),                 // 7: durward.v1.API
-	(*Frontend)(nil),            // 8: durward.v1.Frontend
-	(*Backend)(nil),             // 9: durward.v1.Backend
-	(*BackendTLS)(nil),          // 10: durward.v1.BackendTLS
-	(*Operation)(nil),           // 11: durward.v1.Operation
-	(*Scopes)(nil),              // 12: durward.v1.Scopes
-	(*Grant)(nil),               // 13: durward.v1.Grant
-	(*Listeners)(nil),           // 14: durward.v1.Listeners
-	(*Listener)(nil),            // 15: durward.v1.Listener
-	(*OpsListener)(nil),         // 16: durward.v1.OpsListener
-	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
+	(*Log)(nil),                 // 1: durward.v1.Log
+	(*Gateway)(nil),             // 2: durward.v1.Gateway
+	(*AuthorizationServer)(nil), // 3: durward.v1.AuthorizationServer
+	(*Introspection)(nil),       // 4: durward.v1.Introspection
+	(*TokenPolicy)(nil),         // 5: durward.v1.TokenPolicy
+	(*Organization)(nil),        // 6: durward.v1.Organization
+	(*Application)(nil),         // 7: durward.v1.Application
+	(*API)(nil),                 // 8: durward.v1.API
+	(*Frontend)(nil),            // 9: durward.v1.Frontend
+	(*Backend)(nil),             // 10: durward.v1.Backend
+	(*BackendTLS)(nil),          // 11: durward.v1.BackendTLS
+	(*Operation)(nil),           // 12: durward.v1.Operation
+	(*Scopes)(nil),              // 13: durward.v1.Scopes
+	(*Grant)(nil),               // 14: durward.v1.Grant
+	(*Listeners)(nil),           // 15: durward.v1.Listeners
+	(*Listener)(nil),            // 16: durward.v1.Listener
+	(*ListenerTLS)(nil),         // 17: durward.v1.ListenerTLS
+	(*EnvoyTLS)(nil),            // 18: durward.v1.EnvoyTLS
+	(*OpsListener)(nil),         // 19: durward.v1.OpsListener
+	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
 }
 var file_durward_v1_config_proto_depIdxs = []int32{
-	1,  // 0: durward.v1.Config.gateways:type_name -> durward.v1.Gateway
-	2,  // 1: durward.v1.Config.authorization_servers:type_name -> durward.v1.AuthorizationServer
-	4,  // 2: durward.v1.Config.token_policies:type_name -> durward.v1.TokenPolicy
-	5,  // 3: durward.v1.Config.organizations:type_name -> durward.v1.Organization
-	7,  // 4: durward.v1.Config.apis:type_name -> durward.v1.API
-	13, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
-	14, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
-	17, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
-	3,  // 8: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
-	17, // 9: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
-	6,  // 10: durward.v1.Organization.applications:type_name -> durward.v1.Application
-	8,  // 11: durward.v1.API.frontend:type_name -> durward.v1.Frontend
-	9,  // 12: durward.v1.API.backend:type_name -> durward.v1.Backend
-	11, // 13: durward.v1.API.operations:type_name -> durward.v1.Operation
-	10, // 14: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
-	17, // 15: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
-	12, // 16: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
-	15, // 17: durward.v1.Listeners.check:type_name -> durward.v1.Listener
-	15, // 18: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
-	16, // 19: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	2,  // 0: durward.v1.Config.gateways:type_name -> durward.v1.Gateway
+	3,  // 1: durward.v1.Config.authorization_servers:type_name -> durward.v1.AuthorizationServer
+	5,  // 2: durward.v1.Config.token_policies:type_name -> durward.v1.TokenPolicy
+	6,  // 3: durward.v1.Config.organizations:type_name -> durward.v1.Organization
+	8,  // 4: durward.v1.Config.apis:type_name -> durward.v1.API
+	14, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
+	15, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
+	20, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
+	1,  // 8: durward.v1.Config.log:type_name -> durward.v1.Log
+	4,  // 9: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
+	20, // 10: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
+	20, // 11: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
+	7,  // 12: durward.v1.Organization.applications:type_name -> durward.v1.Application
+	9,  // 13: durward.v1.API.frontend:type_name -> durward.v1.Frontend
+	10, // 14: durward.v1.API.backend:type_name -> durward.v1.Backend
+	12, // 15: durward.v1.API.operations:type_name -> durward.v1.Operation
+	11, // 16: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
+	20, // 17: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
+	13, // 18: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
+	16, // 19: durward.v1.Listeners.check:type_name -> durward.v1.Listener
+	16, // 20: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
+	19, // 21: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
+	17, // 22: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
+	18, // 23: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_durward_v1_config_proto_init() }
@@ -1325,7 +1671,7 @@ func file_durward_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_durward_v1_config_proto_rawDesc), len(file_durward_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
