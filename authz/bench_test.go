@@ -24,7 +24,7 @@ func (yes) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, 
 // BenchmarkCheck compares an allow, whose token is answered for at once, with yes.
 func BenchmarkCheck(b *testing.B) {
 	claims := aliceClaims()
-	srv := newServer(b, io.Discard, prometheus.NewRegistry(), func(context.Context, token.Token) (token.Introspection, error) {
+	srv := newServer(b, io.Discard, prometheus.NewRegistry(), func(context.Context, token.Token, token.Priority) (token.Introspection, error) {
 		return token.Introspection{Active: true, Claims: claims}, nil
 	})
 	for _, c := range []struct {

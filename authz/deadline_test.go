@@ -14,7 +14,7 @@ import (
 )
 
 // silent answers only when it is told that nobody waits any more.
-func silent(ctx context.Context, _ token.Token) (token.Introspection, error) {
+func silent(ctx context.Context, _ token.Token, _ token.Priority) (token.Introspection, error) {
 	<-ctx.Done()
 	return token.Introspection{}, token.Unavailablef("introspect: %w", ctx.Err())
 }

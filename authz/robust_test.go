@@ -111,7 +111,10 @@ func TestPanicDenies(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	r := prometheus.NewRegistry()
-	srv := newServer(t, &log, r, func(_ context.Context, tok token.Token) (token.Introspection, error) { panic(tok.Reveal()) })
+	srv := newServer(t, &log, r, okta)
+	broken := generation(t, config(), answers(okta))
+	broken.Verifiers["default"] = &token.Verifier{} // it panics at the first use
+	srv.Swap(broken)
 	client := dial(t, srv)
 	for range 2 {
 		res, err := client.Check(t.Context(), get().request())
@@ -124,7 +127,7 @@ func TestPanicDenies(t *testing.T) {
 	if err := testutil.GatherAndCompare(r, strings.NewReader(want), "durward_check_panics_total"); err != nil {
 		t.Error(err)
 	}
-	if text := log.String(); strings.Contains(text, aliceToken) || strings.Count(text, "check panicked") != 2 || !strings.Contains(text, "robust_test.go") {
+	if text := log.String(); strings.Contains(text, aliceToken) || strings.Count(text, "check panicked") != 2 || !strings.Contains(text, "verifier.go") {
 		t.Errorf("the log of a panic: %s", text)
 	}
 }
@@ -133,10 +136,10 @@ func TestPanicDenies(t *testing.T) {
 func TestOneGeneration(t *testing.T) {
 	t.Parallel()
 	asked, answer := make(chan struct{}), make(chan struct{})
-	slow := answers(func(ctx context.Context, tok token.Token) (token.Introspection, error) {
+	slow := answers(func(ctx context.Context, tok token.Token, _ token.Priority) (token.Introspection, error) {
 		asked <- struct{}{}
 		<-answer
-		return okta(ctx, tok)
+		return okta(ctx, tok, token.Known)
 	})
 	var log bytes.Buffer
 	srv := newServer(t, &log, prometheus.NewRegistry(), slow)

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// longestCheck bounds a check whose caller gives more time, or none.
-	longestCheck = 5 * time.Second
+	// LongestCheck bounds a check whose caller gives more time, or none.
+	LongestCheck = 5 * time.Second
 	// margin is kept back from the caller's deadline, so that the answer is ours and
 	// not a timeout.
 	margin = 20 * time.Millisecond
@@ -44,12 +44,13 @@ type Server struct {
 	log        *slog.Logger
 	metrics    *metrics
 	now        func() time.Time
+	pseudonyms record.Pseudonyms
 	generation atomic.Pointer[Generation]
 }
 
 // NewServer registers the metrics and serves nothing yet.
 func NewServer(log *slog.Logger, r prometheus.Registerer, now func() time.Time) *Server {
-	return &Server{log: log, metrics: newMetrics(r), now: now}
+	return &Server{log: log, metrics: newMetrics(r), now: now, pseudonyms: record.NewPseudonyms()}
 }
 
 // Swap makes g the generation of all checks that begin from now on. Nothing in g may
@@ -71,6 +72,7 @@ func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (res *auth
 	res = respond(d, q, id)
 
 	rec := record.New(d, q.Request, id, q.requestID, gen.revision(), start, s.now())
+	rec.User = s.pseudonyms.Name(gen.logUser(), d.Fact.Claims.Subject)
 	s.metrics.observe(rec)
 	rec.Log(ctx, s.log)
 	return res, nil
@@ -108,14 +110,14 @@ func (s *Server) decide(ctx context.Context, q question, gen *Generation) policy
 		if v == nil {
 			return token.Fact{}, fmt.Errorf("no verifier for authorization server %s", p.Server.Name)
 		}
-		return v.Verify(ctx, t, p.MaxAge)
+		return v.Verify(ctx, t, token.Demand{Mode: token.Mode(p.Verify), MaxAge: p.MaxAge})
 	}
 	return policy.Decide(gen.Catalogue, q.Request, verify, s.now, nil)
 }
 
 // withMargin leaves time to answer before the caller stops waiting.
 func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := longestCheck
+	limit := LongestCheck
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)-margin)
 	}
@@ -127,6 +129,13 @@ func (g *Generation) revision() string {
 		return ""
 	}
 	return g.Catalogue.Revision
+}
+
+func (g *Generation) logUser() string {
+	if g == nil || g.Catalogue == nil {
+		return record.UserNone
+	}
+	return g.Catalogue.LogUser
 }
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

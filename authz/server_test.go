@@ -34,14 +34,14 @@ const (
 )
 
 // answers is an authorization server.
-type answers func(ctx context.Context, t token.Token) (token.Introspection, error)
+type answers func(ctx context.Context, t token.Token, p token.Priority) (token.Introspection, error)
 
-func (a answers) Introspect(ctx context.Context, t token.Token) (token.Introspection, error) {
-	return a(ctx, t)
+func (a answers) Introspect(ctx context.Context, t token.Token, p token.Priority) (token.Introspection, error) {
+	return a(ctx, t, p)
 }
 
 // okta answers about a token by its text.
-func okta(_ context.Context, t token.Token) (token.Introspection, error) {
+func okta(_ context.Context, t token.Token, _ token.Priority) (token.Introspection, error) {
 	c := aliceClaims()
 	switch t.Reveal() {
 	case aliceToken:
@@ -76,7 +76,7 @@ func okta(_ context.Context, t token.Token) (token.Introspection, error) {
 	case "rate-limit":
 		return token.Introspection{}, &token.Error{Failure: token.RateLimited, RetryAfter: 41500 * time.Millisecond}
 	case "panic":
-		panic(errors.New("about " + t.Reveal()))
+		return token.Introspection{}, &token.Error{Failure: "unlisted", Cause: errors.New("about " + t.Reveal())}
 	default:
 		return token.Introspection{}, nil
 	}
@@ -126,10 +126,13 @@ func generation(t testing.TB, cfg *durwardv1.Config, s token.Introspector) *auth
 	if cat == nil {
 		t.Fatalf("catalogue does not compile: %v", findings)
 	}
-	v, err := token.NewVerifier(token.Config{Issuers: []string{issuer}, Audience: "api://default", Leeway: token.DefaultLeeway}, s, time.Now)
+	v, err := token.NewVerifier(token.Config{
+		Issuers: []string{issuer}, Audience: "api://default", Leeway: token.DefaultLeeway, Opaque: true,
+	}, token.Parts{Server: s, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(v.Close)
 	return &authz.Generation{Catalogue: cat, Verifiers: map[string]*token.Verifier{"default": v}}
 }
 

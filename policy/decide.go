@@ -109,6 +109,13 @@ func (j *judgement) findAPI() contract.Reason {
 // findOperation looks silently: only tellOperation speaks of what is not there.
 func (j *judgement) findOperation() contract.Reason {
 	j.match = j.d.API.Match(j.request.Method, j.target.path)
+	// A backend that decodes may take another spelling for another operation, which the
+	// caller must not choose: there is no operation for such a path.
+	if canonical := catalog.CanonicalPath(j.target.path); canonical != j.target.path {
+		if j.cat.Route(j.target.host, canonical) != j.d.API || j.d.API.Match(j.request.Method, canonical).Operation != j.match.Operation {
+			j.match = catalog.Match{}
+		}
+	}
 	j.d.Operation = j.match.Operation
 	if j.d.Operation == nil && j.d.API.Policy == nil {
 		// Every operation is public, so there is nothing to keep from strangers.
@@ -163,6 +170,7 @@ var refusals = map[token.Failure]contract.Reason{
 	token.SignatureInvalid: contract.SignatureInvalid,
 	token.Unavailable:      contract.OktaUnavailable,
 	token.RateLimited:      contract.OktaRateLimited,
+	token.Overloaded:       contract.Overloaded,
 }
 
 func (j *judgement) refuseToken(p *catalog.TokenPolicy, err error) contract.Reason {

@@ -51,6 +51,8 @@ func config() *durwardv1.Config {
 				{Methods: []string{"GET"}, Path: "/{id}", Scopes: &durwardv1.Scopes{All: []string{"orders.read", "openid"}}},
 				{Methods: []string{"POST"}, Path: "/", Scopes: &durwardv1.Scopes{Any: []string{"orders.write", "orders.admin"}}, TokenPolicy: "fresh"},
 				{Methods: []string{"GET"}, Path: "/health", Public: true},
+				{Methods: []string{"GET"}, Path: "/batch:purge", Scopes: &durwardv1.Scopes{All: []string{"orders.admin"}}},
+				{Methods: []string{"GET"}, Path: "/caf%C3%A9", Scopes: &durwardv1.Scopes{All: []string{"orders.admin"}}},
 			},
 		}},
 		Grants: []*durwardv1.Grant{{Api: "orders", Organization: "retail", Applications: []string{"mobile"}}},
@@ -76,7 +78,7 @@ func believed(change func(*token.Claims)) policy.Verify {
 		change(&c)
 	}
 	return func(*catalog.TokenPolicy, token.Token) (token.Fact, error) {
-		return token.Fact{Claims: c, Mode: "introspection", AskedAt: now}, nil
+		return token.Fact{Claims: c, Mode: token.ByIntrospection}, nil
 	}
 }
 
@@ -159,6 +161,7 @@ func TestDecideReasons(t *testing.T) {
 		{"signature", get(nil), failure(token.SignatureInvalid), contract.SignatureInvalid, 401},
 		{"okta down", get(nil), failure(token.Unavailable), contract.OktaUnavailable, 503},
 		{"okta limits", get(nil), failure(token.RateLimited), contract.OktaRateLimited, 503},
+		{"overloaded", get(nil), failure(token.Overloaded), contract.Overloaded, 503},
 		{"unlisted failure", get(nil), failure("new"), contract.Internal, 503},
 		{"foreign error", get(nil), refused(errors.New("x")), contract.Internal, 503},
 		{"expired on the way", get(nil), believed(func(c *token.Claims) { c.ExpiresAt = now }), contract.TokenExpired, 401},
@@ -172,6 +175,12 @@ func TestDecideReasons(t *testing.T) {
 		{"application without grant", get(nil), believed(func(c *token.Claims) { c.ClientID = "0oaPARTNER" }), contract.GrantMissing, 403},
 		{"unknown operation, not granted", get(func(r *policy.Request) { r.Path = "/orders/7/x" }), believed(func(c *token.Claims) { c.ClientID = "0oaPARTNER" }), contract.GrantMissing, 403},
 		{"unknown path", get(func(r *policy.Request) { r.Path = "/orders/7/x" }), believed(nil), contract.OperationUnknown, 404},
+		{"literal, encoded", get(func(r *policy.Request) { r.Path = "/orders/batch%3Apurge" }), believed(nil), contract.OperationUnknown, 404},
+		{"literal, encoded in lower case", get(func(r *policy.Request) { r.Path = "/orders/batch%3apurge" }), believed(nil), contract.OperationUnknown, 404},
+		{"literal with lower-case digits", get(func(r *policy.Request) { r.Path = "/orders/caf%c3%a9" }), believed(nil), contract.OperationUnknown, 404},
+		{"literal, encoded, for its holder", get(func(r *policy.Request) { r.Path = "/orders/batch%3Apurge" }), believed(func(c *token.Claims) { c.Scopes = []string{"orders.admin"} }), contract.OperationUnknown, 404},
+		{"literal as it is", get(func(r *policy.Request) { r.Path = "/orders/batch:purge" }), believed(nil), contract.ScopeMissing, 403},
+		{"name with encodings", get(func(r *policy.Request) { r.Path = "/orders/alice%40example.com%20%c3%a9" }), believed(nil), "", 0},
 		{"unknown method", get(func(r *policy.Request) { r.Method = "DELETE" }), believed(nil), contract.OperationUnknown, 405},
 		{"head is not get", get(func(r *policy.Request) { r.Method = "HEAD" }), believed(nil), contract.OperationUnknown, 405},
 		{"one scope of two", get(nil), believed(func(c *token.Claims) { c.Scopes = []string{"orders.read"} }), contract.ScopeMissing, 403},
@@ -224,7 +233,7 @@ func TestZeroValuesDeny(t *testing.T) {
 	if api.ServesHost("api.example.com") || api.Covers("/") || api.Match("GET", "/").Operation != nil {
 		t.Error("the zero API answers")
 	}
-	if _, err := (*token.Verifier)(nil).Verify(t.Context(), token.Token{}, 0); err == nil {
+	if _, err := (*token.Verifier)(nil).Verify(t.Context(), token.Token{}, token.Demand{}); err == nil {
 		t.Error("the nil Verifier believes")
 	}
 	if !(token.Claims{}).ExpiredAt(now) {
@@ -262,7 +271,7 @@ func TestAmbiguousPathsAreMalformed(t *testing.T) {
 			t.Errorf("%.60q: %q", path, d.Reason)
 		}
 	}
-	for _, path := range []string{"/orders/7?/../admin", "/orders/7?x=//", "/orders/caf%C3%A9", "/orders/100%25", "/orders/a.b_c~d-e", "/orders/a,b=c@d"} {
+	for _, path := range []string{"/orders/7?/../admin", "/orders/7?x=//", "/orders/th%C3%A9", "/orders/100%25", "/orders/a.b_c~d-e", "/orders/a,b=c@d"} {
 		if d := policy.Decide(cat, get(func(r *policy.Request) { r.Path = path }), believed(nil), clock, nil); !d.Allowed() {
 			t.Errorf("%q: %q %s", path, d.Reason, d.Detail)
 		}

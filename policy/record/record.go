@@ -1,9 +1,9 @@
 // Package record is the decision record: one per check, the same facts in the log, and
 // later in the ring, the page and explain.
 //
-// It names people by Okta's stable user id alone and tokens by a short hash. It refuses
-// to carry what could be used or traced further: no token, no header, no query, no
-// subject that may be an e-mail address.
+// It names people by Okta's stable user id, and by a pseudonym of their login unless the
+// configuration says otherwise, and tokens by a short hash. It refuses to carry what could
+// be used further: no token, no header, no query.
 package record
 
 import (
@@ -51,7 +51,9 @@ type Record struct {
 	Application  string
 	ClientID     string
 	UserID       string
-	TokenID      string
+	// User is the subject as Pseudonyms names it; New leaves it empty.
+	User    string
+	TokenID string
 	// Token is the first 8 hex digits of the token's SHA-256.
 	Token string
 	// Mode is how the token was verified; FactAge how old that knowledge was at the
@@ -82,7 +84,7 @@ func New(d policy.Decision, r policy.Request, id, requestID, revision string, st
 		Method: text(r.Method), Host: text(r.Host), Path: text(path),
 		API: Unknown, Application: Unknown,
 		ClientID: text(c.ClientID), UserID: text(c.UserID), TokenID: text(c.TokenID),
-		Token: d.Token.Name(), Mode: d.Fact.Mode, OktaTime: d.Fact.Took,
+		Token: d.Token.Name(), Mode: string(d.Fact.Mode), FactAge: d.Fact.Age, OktaTime: d.Fact.Took,
 		Took: now.Sub(start), Revision: revision,
 	}
 	if d.API != nil {
@@ -93,9 +95,6 @@ func New(d policy.Decision, r policy.Request, id, requestID, revision string, st
 	}
 	if d.Application != nil {
 		rec.Application, rec.Organization = d.Application.Name, d.Application.Organization.Name
-	}
-	if !d.Fact.AskedAt.IsZero() {
-		rec.FactAge = now.Sub(d.Fact.AskedAt)
 	}
 	return rec
 }
@@ -191,6 +190,7 @@ func (r Record) Log(ctx context.Context, log *slog.Logger) {
 	text("application", r.Application)
 	text("client_id", r.ClientID)
 	text("user_id", r.UserID)
+	text("user", r.User)
 	text("token_id", r.TokenID)
 	text("token_sha8", r.Token)
 	if r.Mode != "" {

@@ -60,7 +60,7 @@ func decide(t *testing.T, change func(*policy.Request), fail error) (policy.Deci
 				Issuer: "https://example.okta.com/oauth2/default", Subject: "alice@example.com", UserID: "00uALICE", ClientID: "0oaMOBILE",
 				Audience: []string{"api://default"}, Scopes: []string{"orders.read"}, TokenID: "AT.1", ExpiresAt: now.Add(time.Hour),
 			},
-			Mode: "introspection", AskedAt: now.Add(-250 * time.Millisecond), Took: 125 * time.Millisecond,
+			Mode: "introspection", Age: 250 * time.Millisecond, Took: 125 * time.Millisecond,
 		}, fail
 	}
 	return policy.Decide(cat, r, verify, func() time.Time { return now }, nil), r
