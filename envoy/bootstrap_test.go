@@ -95,6 +95,8 @@ func TestBootstrapRefuses(t *testing.T) {
 	t.Parallel()
 	unreachable := literal()
 	unreachable.Listeners.XDS = catalog.Listener{Address: "127.0.0.1:0"}
+	anybody := literal()
+	anybody.Listeners.XDS = catalog.Listener{Address: "127.0.0.1:18000", TLS: &catalog.ListenerTLS{Envoy: catalog.EnvoyTLS{CAFile: "/ca"}}}
 	tests := []struct {
 		name, gateway, want string
 		cat                 *catalog.Catalogue
@@ -102,6 +104,7 @@ func TestBootstrapRefuses(t *testing.T) {
 	}{
 		{"unknown gateway", "inner", "no gateway is named", literal(), BootstrapOptions{}},
 		{"no xds address", "edge", "bootstrap: listeners.xds: ", unreachable, BootstrapOptions{}},
+		{"xds of anybody", "edge", "bootstrap: listeners.xds: tls: ", anybody, BootstrapOptions{}},
 		{"open admin port", "edge", "bootstrap: admin address", literal(), BootstrapOptions{Admin: "0.0.0.0:9901"}},
 	}
 	for _, tt := range tests {

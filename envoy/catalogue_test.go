@@ -33,7 +33,21 @@ func small() *durwardv1.Config {
 		},
 		Listeners: &durwardv1.Listeners{
 			Check: &durwardv1.Listener{Address: "0.0.0.0:9001", Insecure: true},
-			Xds:   &durwardv1.Listener{Address: "127.0.0.1:18000", Advertise: []string{"durward-0.internal:18000", "durward-1.internal:18000"}},
+			Xds: &durwardv1.Listener{
+				Address: "127.0.0.1:18000", Advertise: []string{"durward-0.internal:18000", "durward-1.internal:18000"},
+				Tls: mutual(),
+			},
+		},
+	}
+}
+
+// mutual is the TLS of a port that Envoy and we know each other on.
+func mutual() *durwardv1.ListenerTLS {
+	return &durwardv1.ListenerTLS{
+		CertFile: "tls.pem", KeyFile: "tls-key.pem", ClientCaFile: "envoy-ca.pem", AllowedSans: []string{"envoy.internal"},
+		Envoy: &durwardv1.EnvoyTLS{
+			CertFile: "/etc/envoy/cert.pem", KeyFile: "/etc/envoy/key.pem",
+			CaFile: "/etc/envoy/durward-ca.pem", ServerName: "durward.internal",
 		},
 	}
 }

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -114,13 +115,8 @@ func backendCluster(name string, b catalog.Backend) (*clusterv3.Cluster, error) 
 	case "http":
 		return c, nil
 	case "https":
-		typed, err := pack(verifiedTLS(host, cmp.Or(b.CAFile, systemCAFile)))
-		if err != nil {
-			return nil, fmt.Errorf("tls: %w", err)
-		}
-		c.TransportSocket = &corev3.TransportSocket{
-			Name:       "envoy.transport_sockets.tls",
-			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: typed},
+		if err := encrypt(c, verifiedTLS(host, cmp.Or(b.CAFile, systemCAFile), "http/1.1")); err != nil {
+			return nil, err
 		}
 		return c, nil
 	default:
@@ -129,8 +125,8 @@ func backendCluster(name string, b catalog.Backend) (*clusterv3.Cluster, error) 
 }
 
 // verifiedTLS trusts a certificate of the authorities in caFile that names the host. A
-// chain alone would let every other holder of a certificate pose as the backend.
-func verifiedTLS(host, caFile string) *tlsv3.UpstreamTlsContext {
+// chain alone would let every other holder of a certificate pose as the server.
+func verifiedTLS(host, caFile, protocol string) *tlsv3.UpstreamTlsContext {
 	sanType, sni := tlsv3.SubjectAltNameMatcher_DNS, host
 	if _, err := netip.ParseAddr(host); err == nil {
 		sanType, sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // RFC 6066, section 3: no addresses
@@ -139,7 +135,7 @@ func verifiedTLS(host, caFile string) *tlsv3.UpstreamTlsContext {
 		Sni: sni,
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-			AlpnProtocols: []string{"http/1.1"},
+			AlpnProtocols: []string{protocol},
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{
 				ValidationContext: &tlsv3.CertificateValidationContext{
 					TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: caFile}},
@@ -151,6 +147,35 @@ func verifiedTLS(host, caFile string) *tlsv3.UpstreamTlsContext {
 			},
 		},
 	}
+}
+
+// encrypt makes Envoy connect to the cluster with TLS.
+func encrypt(c *clusterv3.Cluster, tls *tlsv3.UpstreamTlsContext) error {
+	typed, err := pack(tls)
+	if err != nil {
+		return fmt.Errorf("tls: %w", err)
+	}
+	c.TransportSocket = &corev3.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: typed},
+	}
+	return nil
+}
+
+// ourTLS believes the certificate that the listener has, and shows Envoy's own where it
+// is asked for.
+func ourTLS(e catalog.EnvoyTLS) (*tlsv3.UpstreamTlsContext, error) {
+	if e.ServerName == "" || e.CAFile == "" {
+		return nil, errors.New("tls: Envoy could not tell whose certificate it sees")
+	}
+	tls := verifiedTLS(e.ServerName, e.CAFile, "h2")
+	if e.CertFile != "" {
+		tls.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{{
+			CertificateChain: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: e.CertFile}},
+			PrivateKey:       &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: e.KeyFile}},
+		}}
+	}
+	return tls, nil
 }
 
 // ourCluster leads to one of our own gRPC ports, with an endpoint for each address
@@ -180,7 +205,14 @@ func ourCluster(name string, l catalog.Listener) (*clusterv3.Cluster, error) {
 		},
 	}
 	locate(c, addresses)
-	return c, nil
+	if l.TLS == nil {
+		return c, nil
+	}
+	tls, err := ourTLS(l.TLS.Envoy)
+	if err != nil {
+		return nil, err
+	}
+	return c, encrypt(c, tls)
 }
 
 // http2 pings, so that a peer that vanished without a word is noticed.

@@ -270,7 +270,7 @@ func TestRealEnvoyFollows(t *testing.T) {
 	for i := range 10 {
 		url := backend(t, fmt.Sprint("b", i))
 		cat := compile(t, g.check, g.xds, api("orders", "/orders", url), api("new", "/new", url))
-		cat.CheckTimeout = 50 * time.Millisecond
+		cat.CheckTimeout = 400 * time.Millisecond
 		if err := g.server.Publish(t.Context(), cat); err != nil {
 			t.Fatal(err)
 		}
