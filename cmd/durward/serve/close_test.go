@@ -52,10 +52,11 @@ func TestCloseLetsChecksEnd(t *testing.T) {
 	}
 	expect(healthpb.HealthCheckResponse_SERVING)
 
+	token := mint(t, okta)
 	begun, release := slowly(okta)
 	answered := make(chan string, 1)
 	go func() {
-		res, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), question("orders", "/orders/7", "some-token"))
+		res, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), question("orders", "/orders/7", token))
 		if err != nil {
 			answered <- err.Error()
 			return

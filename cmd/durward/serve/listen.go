@@ -29,21 +29,32 @@ func (e *BusyError) Error() string {
 func (e *BusyError) Unwrap() error { return e.Err }
 
 // Listen binds host:port or unix:/path. A socket file that nobody listens on is
-// replaced.
-func Listen(ctx context.Context, name, address string) (net.Listener, error) {
-	network, where := "tcp", address
+// replaced; the new one has mode, and never had a wider one.
+func Listen(ctx context.Context, name, address string, mode fs.FileMode) (l net.Listener, err error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, where = "unix", path
-		if err := removeStale(ctx, path); err != nil {
-			return nil, fmt.Errorf("listen for %s: %w", name, err)
-		}
+		l, err = listenAt(ctx, path, mode)
+	} else {
+		l, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, network, where)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, &BusyError{Name: name, Address: address, Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return l, nil
+}
+
+func listenAt(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
+	if err := removeStale(ctx, path); err != nil {
+		return nil, err
+	}
+	l, err := bindSocket(ctx, path, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, mode); err != nil { // what the umask took away
+		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
@@ -87,7 +98,22 @@ func addressOf(a net.Addr) string {
 	return a.String()
 }
 
-// moved reports whether one of the addresses that were bound at the start is another now.
+// moved reports whether what was bound at the start, or whether it speaks TLS, would be
+// another now.
 func moved(a, b catalog.Listeners) bool {
-	return a.Check.Address != b.Check.Address || a.XDS.Address != b.XDS.Address || a.Ops != b.Ops
+	return differ(a.Check, b.Check) || differ(a.XDS, b.XDS) || a.Ops != b.Ops
+}
+
+func differ(a, b catalog.Listener) bool {
+	return a.Address != b.Address || a.Mode != b.Mode || (a.TLS == nil) != (b.TLS == nil)
+}
+
+// staying returns now with the TLS or the plaintext that the port was bound with, which
+// only a new start changes: Envoy must not be told otherwise. Other files for a port that
+// has TLS do count.
+func staying(now, was catalog.Listener) catalog.Listener {
+	if (now.TLS == nil) != (was.TLS == nil) {
+		now.TLS = was.TLS
+	}
+	return now
 }

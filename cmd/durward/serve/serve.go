@@ -25,7 +25,6 @@ import (
 	"github.com/durward/durward/authz"
 	"github.com/durward/durward/envoy/ads"
 	"github.com/durward/durward/policy/catalog"
-	"github.com/durward/durward/policy/token/okta"
 )
 
 const (
@@ -48,12 +47,13 @@ type Server struct {
 	hup   chan os.Signal
 	drain time.Duration
 
-	registry    *prometheus.Registry
-	oktaMetrics *okta.Metrics
-	state       *state
-	authz       *authz.Server
-	ads         *ads.Server
-	health      *health.Server
+	registry *prometheus.Registry
+	fleet    *fleet
+	state    *state
+	authz    *authz.Server
+	ads      *ads.Server
+	health   *health.Server
+	guards   map[string]*guard // by port; none for one without TLS
 
 	// reloading guards what follows.
 	reloading sync.Mutex
@@ -76,7 +76,7 @@ func Start(ctx context.Context, path string, log *slog.Logger) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(path, log)
+	s := newServer(path, log, cat.Listeners)
 	for _, f := range findings {
 		log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
 	}
@@ -95,18 +95,20 @@ func Start(ctx context.Context, path string, log *slog.Logger) (*Server, error) 
 	return s, nil
 }
 
-func newServer(path string, log *slog.Logger) *Server {
+func newServer(path string, log *slog.Logger, l catalog.Listeners) *Server {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		path: path, log: log, ctx: ctx, cancel: cancel, failed: make(chan error, 3),
 		hup: make(chan os.Signal, 1), drain: drainTime,
-		registry: registry, oktaMetrics: okta.NewMetrics(registry), state: newState(registry),
+		registry: registry, fleet: newFleet(log, registry), state: newState(registry),
 		authz: authz.NewServer(log, registry, time.Now), ads: ads.NewServer(log, registry), health: health.NewServer(),
+		guards: newGuards(l, log, registry),
 	}
 	signal.Notify(s.hup, syscall.SIGHUP)
-	s.check, s.xds = grpc.NewServer(checkOptions()...), grpc.NewServer(portOptions()...)
+	s.check = grpc.NewServer(append(checkOptions(), s.guards["check"].options()...)...)
+	s.xds = grpc.NewServer(append(portOptions(), s.guards["xds"].options()...)...)
 	authv3.RegisterAuthorizationServer(s.check, s.authz)
 	healthpb.RegisterHealthServer(s.check, s.health)
 	s.health.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
@@ -142,13 +144,13 @@ func checkOptions() []grpc.ServerOption {
 }
 
 func (s *Server) bind(ctx context.Context, l catalog.Listeners) (err error) {
-	if s.listeners.check, err = Listen(ctx, "check", l.Check.Address); err != nil {
+	if s.listeners.check, err = Listen(ctx, "check", l.Check.Address, l.Check.Mode); err != nil {
 		return err
 	}
-	if s.listeners.xds, err = Listen(ctx, "xds", l.XDS.Address); err != nil {
+	if s.listeners.xds, err = Listen(ctx, "xds", l.XDS.Address, l.XDS.Mode); err != nil {
 		return err
 	}
-	s.listeners.ops, err = Listen(ctx, "ops", l.Ops)
+	s.listeners.ops, err = Listen(ctx, "ops", l.Ops, 0)
 	return err
 }
 
@@ -163,6 +165,9 @@ func (s *Server) serve() {
 	run("check", func() error { return s.check.Serve(s.listeners.check) })
 	run("xds", func() error { return s.xds.Serve(s.listeners.xds) })
 	run("ops", func() error { return s.ops.Serve(s.listeners.ops) })
+	for _, g := range s.guards {
+		s.tasks.Go(func() { g.watch(s.ctx) })
+	}
 }
 
 // Wait returns nil when ctx ends, or the error of a port that stopped by itself. SIGHUP
@@ -178,6 +183,14 @@ func (s *Server) Wait(ctx context.Context) error {
 			_ = s.Reload(ctx) // it has logged why not
 		}
 	}
+}
+
+// ReportDropped exports how many log lines were lost, see LogWriter. It is called once.
+func (s *Server) ReportDropped(dropped func() uint64) {
+	s.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "durward_decision_log_dropped_total",
+		Help: "Log lines that were lost because nobody took them.",
+	}, func() float64 { return float64(dropped()) }))
 }
 
 // Catalogue is what serves now, with the addresses really bound.
@@ -202,6 +215,8 @@ func (s *Server) Reload(ctx context.Context) error {
 	cat, findings, err := Load(s.path)
 	if err == nil {
 		next := bound(cat, s.listeners.check.Addr(), s.listeners.xds.Addr())
+		next.Listeners.Check = staying(next.Listeners.Check, s.cat.Listeners.Check)
+		next.Listeners.XDS = staying(next.Listeners.XDS, s.cat.Listeners.XDS)
 		if err = s.apply(ctx, next); err == nil {
 			s.cat = next
 		}
@@ -215,7 +230,7 @@ func (s *Server) Reload(ctx context.Context) error {
 		s.log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
 	}
 	if moved(cat.Listeners, s.configured) {
-		s.log.Warn("listener addresses changed; they move when durward is started again")
+		s.log.Warn("listeners changed; address, mode and whether they speak TLS change when durward is started again")
 	}
 	s.log.Info("configuration reloaded", "revision", cat.Revision, "apis", len(cat.APIs))
 	return nil
@@ -251,7 +266,7 @@ func (s *Server) Close() error {
 	s.cancel()
 	s.tasks.Wait()
 	for _, u := range s.upstreams {
-		u.client.Close()
+		u.close()
 	}
 	// Listeners of a server that never served are closed by nobody else.
 	for _, l := range []net.Listener{s.listeners.check, s.listeners.xds, s.listeners.ops} {

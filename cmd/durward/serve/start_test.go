@@ -164,7 +164,7 @@ func TestListenRemovesOnlyDeadSockets(t *testing.T) {
 	exists := func() bool { _, err := os.Lstat(path); return err == nil }
 
 	writeFile(t, path, "precious", 0o600)
-	if _, err := Listen(t.Context(), "check", "unix:"+path); err == nil || !strings.Contains(err.Error(), path) || !exists() {
+	if _, err := Listen(t.Context(), "check", "unix:"+path, 0o600); err == nil || !strings.Contains(err.Error(), path) || !exists() {
 		t.Errorf("a file: error %v, and it exists: %t", err, exists())
 	}
 	if err := os.Remove(path); err != nil {
@@ -178,7 +178,7 @@ func TestListenRemovesOnlyDeadSockets(t *testing.T) {
 	t.Cleanup(func() { _ = live.Close() })
 	ended, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
 	defer cancel()
-	if _, err := Listen(ended, "check", "unix:"+path); err == nil || !exists() {
+	if _, err := Listen(ended, "check", "unix:"+path, 0o600); err == nil || !exists() {
 		t.Errorf("a live socket, and no time to try it: error %v, and it exists: %t", err, exists())
 	}
 }

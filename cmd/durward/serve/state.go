@@ -72,13 +72,13 @@ func (s *state) report() (ready bool, lines []string) {
 		lines = append(lines, "draining")
 	}
 	var servers []string
-	for key, u := range s.upstreams {
+	for _, u := range s.upstreams {
 		select {
 		case <-u.asked:
-			servers = append(servers, key.issuer+": tried")
+			servers = append(servers, u.issuer+": tried")
 		default:
 			ready = false
-			servers = append(servers, key.issuer+": not tried yet")
+			servers = append(servers, u.issuer+": not tried yet")
 		}
 	}
 	slices.Sort(servers)

@@ -3,6 +3,9 @@ package serve
 import (
 	"context"
 	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/durward/durward/policy"
 	"github.com/durward/durward/policy/catalog"
@@ -11,22 +14,26 @@ import (
 
 // Verifying returns what a server of cat verifies tokens with, for questions that are
 // asked without one. It reads the secrets, an unusable one being a *ConfigError, and asks
-// Okta only when the Verify is called, until ctx ends. done drops its connections.
+// Okta only when the Verify is called or keys are needed, until ctx ends. done ends that.
 func Verifying(ctx context.Context, cat *catalog.Catalogue) (verify policy.Verify, done func(), err error) {
-	servers, verifiers, err := upstreams(cat, nil, nil)
+	fleet := newFleet(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	servers, verifiers, err := fleet.upstreams(cat, nil)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, u := range servers {
+		u.start()
 	}
 	verify = func(p *catalog.TokenPolicy, t token.Token) (token.Fact, error) {
 		v := verifiers[p.Server.Name]
 		if v == nil {
 			return token.Fact{}, fmt.Errorf("no verifier for authorization server %s", p.Server.Name)
 		}
-		return v.Verify(ctx, t, p.MaxAge)
+		return v.Verify(ctx, t, token.Demand{Mode: token.Mode(p.Verify), MaxAge: p.MaxAge})
 	}
 	return verify, func() {
 		for _, u := range servers {
-			u.client.Close()
+			u.close()
 		}
 	}, nil
 }

@@ -1,0 +1,214 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// TestTLS holds the rows of the catalogue of attacks that are about our own ports.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	okta, c := newSecured(t)
+	s, _ := begin(t, c.config)
+	ports := map[string]string{"check": s.Catalogue().Listeners.Check.Address, "xds": s.Catalogue().Listeners.XDS.Address}
+	intruders := c.intruders(t)
+
+	t.Run("G01", func(t *testing.T) {
+		t.Parallel()
+		const method = "/envoy.service.auth.v3.Authorization/Check"
+		for name, conn := range intruders(ports["check"]) {
+			if got := call(t, conn, method); got != codes.Unavailable {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+		token := mint(t, okta)
+		for name, cert := range map[string]tls.Certificate{
+			"URI": c.envoy, "DNS name": c.clients.issue(t, dnsName("other.internal", envoyName)),
+		} {
+			if got := ask(t, c.dialAs(t, ports["check"], cert), "orders", "/orders/7", token); got != "allow" {
+				t.Errorf("Envoy by its %s: %s", name, got)
+			}
+		}
+	})
+	t.Run("G02", func(t *testing.T) {
+		t.Parallel()
+		good := c.dialAs(t, ports["xds"], c.envoy)
+		for name, conn := range intruders(ports["xds"]) {
+			for _, method := range discovery() {
+				if got := call(t, conn, method); got != codes.Unavailable {
+					t.Errorf("%s: %s: %v", name, method, got)
+				}
+			}
+		}
+		for _, method := range discovery() {
+			want := codes.Unimplemented
+			if method == deltaADS {
+				want = codes.NotFound // the one that is served, and we name no gateway
+			}
+			if got := call(t, good, method); got != want {
+				t.Errorf("Envoy: %s: %v, want %v", method, got, want)
+			}
+		}
+	})
+	t.Run("G10", func(t *testing.T) {
+		t.Parallel()
+		for name, address := range ports {
+			// Suites alone keep old versions out of gRPC today.
+			if config := s.guards[name].serving.Load(); config.MinVersion != tls.VersionTLS12 || !config.SessionTicketsDisabled {
+				t.Errorf("%s: from version %x, without tickets: %t", name, config.MinVersion, config.SessionTicketsDisabled)
+			}
+			for what, tt := range map[string]struct {
+				config *tls.Config
+				ok     bool
+			}{
+				"TLS 1.0":            {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, false},
+				"TLS 1.1":            {&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, false},
+				"CBC":                {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, false},
+				"no forward secrecy": {&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}, false},
+				"TLS 1.2":            {&tls.Config{MaxVersion: tls.VersionTLS12}, true},
+				"TLS 1.3":            {&tls.Config{MinVersion: tls.VersionTLS13}, true},
+			} {
+				if err := c.shake(t, address, tt.config); (err == nil) != tt.ok {
+					t.Errorf("%s: %s: %v", name, what, err)
+				}
+			}
+			if got := call(t, dial(t, address), deltaADS); got != codes.Unavailable {
+				t.Errorf("%s in plaintext: %v", name, got)
+			}
+		}
+		for _, port := range []string{"check", "xds"} {
+			plain := c.config
+			plain.dir = t.TempDir()
+			for what, text := range map[string]string{
+				"plaintext": "",
+				"no client certificates": ", tls: { cert_file: " + c.dir + "/port, key_file: " + c.dir + "/port-key, envoy: { ca_file: /ca, server_name: " +
+					ourName + " } }",
+			} {
+				writeFile(t, plain.file(), strings.Replace(plain.text(), port+`: { address: "127.0.0.1:0"`, port+`: { address: "0.0.0.0:0"`+text, 1), 0o600)
+				var config *ConfigError
+				if err := refused(t, plain); !errors.As(err, &config) || config.Findings[0].Code != "DW405" {
+					t.Errorf("%s off loopback: %s: error %v, want DW405", port, what, err)
+				}
+			}
+		}
+	})
+	t.Run("G11", func(t *testing.T) {
+		t.Parallel()
+		for name, address := range ports {
+			conn := c.dialAs(t, address, c.envoy)
+			for _, method := range []string{
+				"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+				"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+				"/grpc.channelz.v1.Channelz/GetServers",
+				"/grpc.channelz.v1.Channelz/GetTopChannels",
+				"/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus",
+				"/envoy.service.status.v3.ClientStatusDiscoveryService/StreamClientStatus",
+				"/envoy.service.auth.v3.Authorization/Other",
+				"/envoy.service.auth.v2.Authorization/Check",
+				"/no.Service/Method",
+			} {
+				if got := call(t, conn, method); got != codes.Unimplemented {
+					t.Errorf("%s: %s: %v", name, method, got)
+				}
+			}
+		}
+		for _, path := range []string{"/debug/pprof/", "/debug/vars", "/config_dump", "/config", "/"} {
+			if got, _ := get(t, s, path); got != http.StatusNotFound {
+				t.Errorf("ops: %s: %d", path, got)
+			}
+		}
+	})
+}
+
+// intruders returns connections of clients that may not call, to a port.
+func (c *secured) intruders(t *testing.T) func(address string) map[string]*grpc.ClientConn {
+	t.Helper()
+	strangers := newSigner(t)
+	named := uriName(t, envoyURI)
+	certs := map[string]tls.Certificate{
+		"no certificate":    {},
+		"wrong authority":   strangers.issue(t, named),
+		"our own authority": c.ours.issue(t, named),
+		"expired":           c.clients.issue(t, func(c *x509.Certificate) { named(c); c.NotAfter = time.Now().Add(-time.Minute) }),
+		"not yet valid":     c.clients.issue(t, func(c *x509.Certificate) { named(c); c.NotBefore = time.Now().Add(time.Minute) }),
+		"for servers":       c.clients.issue(t, func(c *x509.Certificate) { named(c); c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
+		"another name":      c.clients.issue(t, dnsName("other.internal")),
+		"no name":           c.clients.issue(t, func(*x509.Certificate) {}),
+		"the name is CN":    c.clients.issue(t, func(c *x509.Certificate) { c.Subject.CommonName = envoyName }),
+		"in capitals":       c.clients.issue(t, dnsName("Envoy.internal")),
+		"with a last dot":   c.clients.issue(t, dnsName(envoyName+".")),
+		"a wildcard":        c.clients.issue(t, dnsName("*.internal")),
+		"beneath":           c.clients.issue(t, dnsName("x."+envoyName)),
+		"URI as DNS name":   c.clients.issue(t, dnsName(envoyURI)),
+		"DNS name as URI":   c.clients.issue(t, uriName(t, envoyName)),
+		"DNS name as mail":  c.clients.issue(t, func(c *x509.Certificate) { c.EmailAddresses = []string{envoyName} }),
+		"longer URI":        c.clients.issue(t, uriName(t, envoyURI+"/x")),
+		"escaped URI":       c.clients.issue(t, uriName(t, strings.Replace(envoyURI, "/envoy", "/%65nvoy", 1))),
+		"an address":        c.clients.issue(t, func(c *x509.Certificate) { c.IPAddresses = []net.IP{netip.MustParseAddr("127.0.0.1").AsSlice()} }),
+	}
+	return func(address string) map[string]*grpc.ClientConn {
+		conns := make(map[string]*grpc.ClientConn)
+		for name, cert := range certs {
+			conns[name] = c.dialAs(t, address, cert)
+		}
+		return conns
+	}
+}
+
+// shake makes a connection as Envoy; config says how.
+func (c *secured) shake(t *testing.T, address string, config *tls.Config) error {
+	t.Helper()
+	config.RootCAs = x509.NewCertPool()
+	config.RootCAs.AddCert(c.ours.cert)
+	config.ServerName, config.NextProtos, config.Certificates = ourName, []string{"h2"}, []tls.Certificate{c.envoy}
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, config)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+const deltaADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+
+// discovery lists the methods of xDS.
+func discovery() []string {
+	methods := []string{deltaADS, "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"}
+	for kind, plural := range map[string]string{"cluster": "Clusters", "endpoint": "Endpoints", "listener": "Listeners", "route": "Routes", "secret": "Secrets"} {
+		service := "/envoy.service." + kind + ".v3." + strings.ToUpper(kind[:1]) + kind[1:] + "DiscoveryService/"
+		methods = append(methods, service+"Fetch"+plural, service+"Stream"+plural, service+"Delta"+plural)
+	}
+	return methods
+}
+
+// call sends an empty message and half-closes, which is a call of any kind, and returns
+// how that ends.
+func call(t *testing.T, conn *grpc.ClientConn, method string) codes.Code {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+	if err != nil {
+		return status.Code(err)
+	}
+	if err = stream.SendMsg(new(emptypb.Empty)); err == nil {
+		err = stream.CloseSend()
+	}
+	if err == nil || status.Code(err) == codes.Unknown { // io.EOF: RecvMsg knows why
+		err = stream.RecvMsg(new(authv3.CheckResponse))
+	}
+	return status.Code(err)
+}
