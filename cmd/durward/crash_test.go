@@ -107,7 +107,7 @@ func (s *shop) waits(t *testing.T, known canaries) {
 		t.Fatal(err)
 	}
 	issuer := regexp.MustCompile(`issuer: "http://127\.0\.0\.1:\d+/`)
-	silentOkta := issuer.ReplaceAllString(string(text), `issuer: "http://`+mute.Addr().String()+"/")
+	silentOkta := asking(issuer.ReplaceAllString(string(text), `issuer: "http://`+mute.Addr().String()+"/"))
 	if silentOkta == string(text) {
 		t.Fatal("the configuration has no issuer")
 	}

@@ -44,6 +44,7 @@ var examples = []example{
 	{line: "durward demo", says: staying, stays: true},
 	{line: "durward demo --exit --gateway 127.0.0.1:0", says: "every step ended as expected"},
 	{line: "durward emulate --listen 127.0.0.1:0", says: "users ", stays: true},
+	{line: "durward emulate --listen 127.0.0.1:0 --fault introspect:latency=300ms", says: "users ", stays: true},
 
 	{line: "durward check", on: configured, says: "durward.yaml: good; "},
 	{line: "durward check -c durward.yaml --secrets", on: configured, says: "durward.yaml: good; "},

@@ -19,6 +19,13 @@ func TestExplainTokenInitExitCodes(t *testing.T) {
 	dead := somewhere()
 	dead.issuer = "http://" + freeAddress(t) + "/oauth2/default"
 	unanswered := dead.write(t, "secret")
+	text, err := os.ReadFile(unanswered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(unanswered, []byte(asking(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	e := base64.RawURLEncoding.EncodeToString
 	secret := e([]byte(`{"alg":"RS256"}`)) + "." + e([]byte(`{"cid":"0oaMOBILE"}`)) + "." + e([]byte("signature-canary"))

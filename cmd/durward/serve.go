@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,11 +30,19 @@ Exit code 3 if the configuration is invalid or missing, 1 if a port is busy.`,
 		Example: "  durward serve -c durward.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+			lines := serve.NewLogWriter(cmd.ErrOrStderr())
+			defer func() {
+				select {
+				case <-lines.Close():
+				case <-time.After(time.Second): // nobody reads them
+				}
+			}()
+			log := slog.New(slog.NewJSONHandler(lines, nil))
 			server, err := serve.Start(cmd.Context(), path, log)
 			if err != nil {
 				return err
 			}
+			server.ReportDropped(lines.Dropped)
 			err = server.Wait(cmd.Context())
 			log.Info("stopping")
 			return errors.Join(err, server.Close())

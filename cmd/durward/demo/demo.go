@@ -72,7 +72,7 @@ type demo struct {
 	stops   []func() error
 
 	issuer, backendURL, gateway string
-	secret, alice               string
+	secret, alice, bob          string
 	hooks
 }
 

@@ -84,7 +84,7 @@ func TestTheTenOutcomes(t *testing.T) {
 	}
 	for _, want := range []string{
 		`durward_decisions_total{api="orders",application="mobile",outcome="deny",reason="scope_missing"} 1`,
-		`durward_okta_requests_total{code="none",endpoint="introspect"}`,
+		`durward_okta_requests_total{code="refused",endpoint="introspect"}`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %q", want)

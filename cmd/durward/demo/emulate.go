@@ -24,8 +24,20 @@ type EmulateOptions struct {
 	// SecretFile, if not empty, is written with the service app's secret (0600), where
 	// Config is empty.
 	SecretFile string
+	// Faults are injected from the start, see oktatest.ParseFault.
+	Faults []oktatest.Fault
 	// Out is for people.
 	Out io.Writer
+}
+
+// inject lets okta misbehave as asked.
+func (o EmulateOptions) inject(okta *oktatest.Server) error {
+	for _, f := range o.Faults {
+		if err := okta.Inject(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Emulate serves a local Okta until ctx ends: the demo's org, or what the catalogue at
@@ -47,6 +59,9 @@ func Emulate(ctx context.Context, o EmulateOptions) error {
 		return err
 	}
 	defer func() { _ = okta.Close() }() // it is stopping anyway
+	if err := o.inject(okta); err != nil {
+		return err
+	}
 	where := "not written; name a file with --secret-file"
 	if o.SecretFile != "" {
 		if err := os.WriteFile(o.SecretFile, []byte(secret+"\n"), 0o600); err != nil {
@@ -109,6 +124,9 @@ func emulateCatalogue(ctx context.Context, o EmulateOptions) (err error) {
 			return taken(err, "authorization server "+org.servers[0].Name+in(org.servers[0].At), org.listen)
 		}
 		stops = append(stops, okta.Close)
+		if err := o.inject(okta); err != nil {
+			return err
+		}
 	}
 	var backends []backend
 	if o.Backend {

@@ -197,7 +197,7 @@ func introspected(t *testing.T, issuer, client, text string) token.Claims {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := c.Introspect(t.Context(), secret)
+	answer, err := c.Introspect(t.Context(), secret, token.Known)
 	if err != nil || !answer.Active {
 		t.Fatalf("introspection at %s: %+v, %v", issuer, answer, err)
 	}

@@ -1,6 +1,8 @@
 package demo
 
 import (
+	"cmp"
+	"crypto"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/durward/durward/cmd/durward/serve"
 	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/clientkey"
 	"github.com/durward/durward/policy/oktatest"
 )
 
@@ -62,15 +65,27 @@ func (o *org) add(cat *catalog.Catalogue, s *catalog.AuthorizationServer, u *url
 	same := slices.IndexFunc(o.servers, func(other *catalog.AuthorizationServer) bool { return other.Issuer == s.Issuer })
 	if same < 0 {
 		o.servers = append(o.servers, s)
-		o.config.AuthorizationServers = append(o.config.AuthorizationServers, oktatest.AuthorizationServer{
-			ID: strings.TrimPrefix(u.Path, "/oauth2/"), Audience: s.Audience, Scopes: scopesOf(cat, s), Claims: []string{"groups"},
-		})
+		o.config.AuthorizationServers = append(o.config.AuthorizationServers, serverOf(cat, s, u))
 		return o.addIntrospection(s)
 	}
 	if other := o.servers[same]; other.Audience != s.Audience {
 		return fmt.Errorf("%w: authorization servers %s%s and %s%s are one in Okta, which has one audience", ErrUnplayable, other.Name, in(other.At), s.Name, in(s.At))
 	}
 	return o.addIntrospection(s)
+}
+
+// serverOf is one authorization server: the org's own has nothing to configure.
+func serverOf(cat *catalog.Catalogue, s *catalog.AuthorizationServer, u *url.URL) oktatest.AuthorizationServer {
+	if s.Org {
+		return oktatest.AuthorizationServer{ID: oktatest.OrgServer}
+	}
+	as := oktatest.AuthorizationServer{
+		ID: strings.TrimPrefix(u.Path, "/oauth2/"), Audience: s.Audience, Scopes: scopesOf(cat, s), Claims: []string{"groups"},
+	}
+	if s.Opaque {
+		as.AccessTokens = "opaque"
+	}
+	return as
 }
 
 // addIntrospection registers the client that introspects at s, once.
@@ -89,7 +104,14 @@ func (o *org) addIntrospection(s *catalog.AuthorizationServer) error {
 	}
 	o.secrets[id] = secret
 	client := service(id, "durward-"+s.Name, secret)
-	if s.Introspection.Auth == catalog.ClientAuthNone {
+	switch s.Introspection.Auth {
+	case catalog.PrivateKeyJWT:
+		key, err := clientkey.Parse([]byte(secret), s.Introspection.KeyID)
+		if err != nil {
+			return fmt.Errorf("%w: private_key_file of %s%s: %w", ErrUnplayable, s.Name, in(s.At), err)
+		}
+		client.Secret, client.Keys = "", map[string]crypto.PublicKey{cmp.Or(key.ID, "durward"): key.Private.Public()}
+	case catalog.ClientAuthNone:
 		client = native(id, "durward-"+s.Name)
 		if slices.ContainsFunc(o.config.Clients, func(c oktatest.Client) bool { return c.ID == id }) {
 			return nil // an application may introspect with its own public client

@@ -1,12 +1,15 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,12 +51,17 @@ func (d *demo) steps() []step {
 		{"1", "alice signs in with PKCE as the app mobile", 200, "", d.signInAlice},
 		{"2", "GET  /orders/7  without a token", 401, contract.TokenMissing, d.call("GET", "/orders/7", nil, nil)},
 		{"3", "GET  /orders/7  alice", 200, "", d.call("GET", "/orders/7", &d.alice, d.showsIdentity)},
+		{"3b", "GET  /orders/7  alice again: Okta is not asked", 200, "", d.repeated},
 		{"4", "GET  /orders/7  alice, with forged identity headers", 200, "", d.forged},
 		{"5", "POST /orders    alice, who has no scope for it", 403, contract.ScopeMissing, d.call("POST", "/orders", &d.alice, namesScope)},
 		{"6a", "GET  /orders/7  bob with partner, an app without grant", 403, contract.GrantMissing, d.as(clientPartner)},
 		{"6b", "GET  /orders/7  bob with warehouse, whose organization has no access", 403, contract.GrantMissing, d.as(clientWarehouse)},
 		{"7", "GET  /orders/7  bob with an unregistered app", 403, contract.ClientUnknown, d.as(clientStray)},
-		{"8", "GET  /orders/7  alice, her token revoked at Okta", 401, contract.TokenInactive, d.revoked},
+		{"8a", "GET  /orders/7  alice, her token revoked at Okta: within 2 s", 401, contract.TokenInactive, d.revokedRead},
+		{"8b", "POST /orders    bob, with a scope for it", 200, "", d.bobWrites},
+		{"8c", "GET  /orders/7  bob, revoked a moment ago: a read may be 2 s behind", 200, "", d.bobRevoked},
+		{"8d", "POST /orders    bob, revoked: a write never is", 401, contract.TokenInactive, d.call("POST", "/orders", &d.bob, nil)},
+		{"8e", "GET  /orders/7  bob, and so the next read is not either", 401, contract.TokenInactive, d.call("GET", "/orders/7", &d.bob, nil)},
 		{"9", "GET  /nothing   alice, a path that no API has", 404, contract.APIUnknown, d.call("GET", "/nothing", &d.alice, nil)},
 		{"10", "GET  /orders/7  bob, Okta down", 503, contract.OktaUnavailable, d.oktaDown},
 	}
@@ -126,21 +134,138 @@ func (d *demo) forged(ctx context.Context) (outcome, error) {
 	return d.send(ctx, "GET", "/orders/7", d.alice, lies, d.showsIdentity)
 }
 
-func (d *demo) revoked(ctx context.Context) (outcome, error) {
-	form := url.Values{"token": {d.alice}, "token_type_hint": {"access_token"}, "client_id": {clientMobile}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.issuer+"/v1/revoke", strings.NewReader(form.Encode()))
+// repeated shows that what is known is not asked for again.
+func (d *demo) repeated(ctx context.Context) (outcome, error) {
+	before, err := d.introspections(ctx)
 	if err != nil {
 		return outcome{}, err
+	}
+	got, err := d.send(ctx, "GET", "/orders/7", d.alice, nil, d.agedAnswer)
+	if err != nil {
+		return outcome{}, err
+	}
+	after, err := d.introspections(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	got.shows = append(got.shows, fmt.Sprintf("introspections by the metrics: %d before, %d after", before, after))
+	if after != before && got.failing == "" {
+		got.failing = "Okta was asked"
+	}
+	return got, nil
+}
+
+// maxAge is the reads' max_age in the catalogue, and patience what a loaded machine may
+// take beyond it.
+const (
+	maxAge   = 2 * time.Second
+	patience = 5 * time.Second
+)
+
+// revokedRead waits until alice's read is denied, and tells how old the last fact was that
+// still allowed one.
+func (d *demo) revokedRead(ctx context.Context) (outcome, error) {
+	if err := d.revoke(ctx, d.alice); err != nil {
+		return outcome{}, err
+	}
+	var aged []string
+	for revoked := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		got, err := d.send(ctx, "GET", "/orders/7", d.alice, nil, d.agedAnswer)
+		took := time.Since(revoked)
+		if err != nil || got.status != http.StatusOK || got.failing != "" || took > maxAge+patience {
+			got.shows = append(aged, fmt.Sprintf("denied %.1f s after the revocation", took.Seconds()))
+			return got, err
+		}
+		aged = got.shows
+	}
+}
+
+func (d *demo) bobWrites(ctx context.Context) (outcome, error) {
+	t, err := d.login(ctx, clientMobile, "bob", "orders.read", "orders.write")
+	if err != nil {
+		return outcome{}, err
+	}
+	d.bob = t
+	return d.send(ctx, "POST", "/orders", d.bob, nil, d.agedAnswer)
+}
+
+func (d *demo) bobRevoked(ctx context.Context) (outcome, error) {
+	if err := d.revoke(ctx, d.bob); err != nil {
+		return outcome{}, err
+	}
+	return d.send(ctx, "GET", "/orders/7", d.bob, nil, d.agedAnswer)
+}
+
+// revoke does what an app does at sign-out (RFC 7009).
+func (d *demo) revoke(ctx context.Context, token string) error {
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}, "client_id": {clientMobile}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.issuer+"/v1/revoke", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	a, err := d.do(req)
-	if err != nil {
-		return outcome{}, err
+	if err == nil && a.status != http.StatusOK {
+		err = fmt.Errorf("okta answers the revocation with %d", a.status)
 	}
+	return err
+}
+
+// agedAnswer shows how old the fact was that an answer was decided by, from its record.
+func (d *demo) agedAnswer(a answer) (failing string, shows []string) {
 	if a.status != http.StatusOK {
-		return outcome{}, fmt.Errorf("okta answers the revocation with %d", a.status)
+		return "", nil
 	}
-	return d.send(ctx, "GET", "/orders/7", d.alice, nil, nil)
+	id := a.header.Get(contract.HeaderDecisionID)
+	age, err := d.factAge(id)
+	if err != nil {
+		return err.Error(), nil
+	}
+	shows = []string{fmt.Sprintf("decided by what Okta said %.3f s before (decision %s)", age, id)}
+	if age > maxAge.Seconds() {
+		return "that is older than max_age allows", shows
+	}
+	return "", shows
+}
+
+// factAge looks the decision up in Durward's log.
+func (d *demo) factAge(id string) (seconds float64, err error) {
+	log, err := os.ReadFile(d.file("durward.log"))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(log) {
+		var rec struct {
+			ID  string   `json:"decision_id"`
+			Age *float64 `json:"fact_age_s"`
+		}
+		if json.Unmarshal(line, &rec) == nil && rec.ID == id && id != "" && rec.Age != nil {
+			return *rec.Age, nil
+		}
+	}
+	return 0, fmt.Errorf("the log has no age for decision %s", id)
+}
+
+// introspections counts by the metrics how often Okta was asked about a token.
+func (d *demo) introspections(ctx context.Context) (total int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.durward.OpsAddress()+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	a, err := d.do(req)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(a.body)) {
+		if name, value, ok := strings.Cut(line, "} "); ok && strings.HasPrefix(name, "durward_okta_requests_total{") && strings.Contains(name, `endpoint="introspect"`) {
+			n, err := strconv.Atoi(strings.TrimSpace(value))
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+	}
+	return total, nil
 }
 
 func (d *demo) oktaDown(ctx context.Context) (outcome, error) {

@@ -14,7 +14,7 @@ import (
 type stated token.Claims
 
 // Introspect says that the claims are those of an active token.
-func (s stated) Introspect(context.Context, token.Token) (token.Introspection, error) {
+func (s stated) Introspect(context.Context, token.Token, token.Priority) (token.Introspection, error) {
 	return token.Introspection{Active: true, Claims: token.Claims(s)}, nil
 }
 
@@ -23,12 +23,15 @@ func (s stated) Introspect(context.Context, token.Token) (token.Introspection, e
 func supposing(claims func(*catalog.AuthorizationServer) token.Claims, now func() time.Time) policy.Verify {
 	return func(p *catalog.TokenPolicy, t token.Token) (token.Fact, error) {
 		v, err := token.NewVerifier(token.Config{
-			Issuers: []string{p.Server.Issuer}, Audience: p.Server.Audience, Leeway: token.DefaultLeeway,
-		}, stated(claims(p.Server)), now)
+			// The token stands for claims and says nothing of itself.
+			Issuers: p.Server.Issuers, Audience: p.Server.Audience, Leeway: p.Server.Leeway, Opaque: true,
+		}, token.Parts{Server: stated(claims(p.Server)), Now: now})
 		if err != nil {
 			return token.Fact{}, err
 		}
-		return v.Verify(context.Background(), t, p.MaxAge) // stated answers at once
+		defer v.Close()
+		// stated answers at once
+		return v.Verify(context.Background(), t, token.Demand{Mode: token.ByIntrospection})
 	}
 }
 

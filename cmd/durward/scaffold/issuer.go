@@ -34,9 +34,9 @@ func checkIssuer(issuer string) (*catalog.Catalogue, error) {
 		return nil, &IssuerError{"the issuer has a blank, a control or a non-ASCII character in it", "copy it from Security > API > Authorization Servers > Issuer URI"}
 	}
 	u, err := url.Parse(issuer)
-	if err == nil && u.Scheme == "https" && u.Host != "" && strings.Trim(u.Path, "/") == "" {
+	if err == nil && u.Host != "" && strings.Trim(u.Path, "/") == "" {
 		return nil, &IssuerError{
-			fmt.Sprintf("%q", "https://"+u.Host) + " is the org authorization server: its access tokens are for Okta's own APIs, their audience is the org, they carry no scopes of yours, and only Okta may read them, so that no API can be opened by one",
+			fmt.Sprintf("%q", u.Scheme+"://"+u.Host) + " is the org authorization server: its access tokens are for Okta's own APIs, their audience is the org, they carry no scopes of yours, and only Okta may read them, so that no API can be opened by one",
 			"use a custom authorization server, for example https://" + u.Host + "/oauth2/default, which new orgs have (it needs API Access Management; Security > API lists yours)",
 		}
 	}
