@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,4 +195,39 @@ func TestOpaqueTokens(t *testing.T) {
 	fact, err := v.Verify(t.Context(), parsed(t, "a.b.c.d.e"), within(time.Minute))
 	mustBelieve(t, fact, err)
 	s.mustBeAsked(t, 1)
+}
+
+// connected counts how often its connections are dropped.
+type connected struct {
+	*server
+	drops atomic.Int32
+}
+
+func (c *connected) DropConnections() { c.drops.Add(1) }
+
+// TestT41ConnectionsAreDropped: only an answer about another token is a reason to.
+func TestT41ConnectionsAreDropped(t *testing.T) {
+	t.Parallel()
+	other, revoked := good(), good()
+	other.TokenID = "AT.2"
+	for name, c := range map[string]struct {
+		answer token.Introspection
+		drops  int32
+	}{
+		"same":         {token.Introspection{Active: true, Claims: good()}, 0},
+		"inactive":     {token.Introspection{Claims: revoked}, 0},
+		"another's":    {token.Introspection{Active: true, Claims: other}, 1},
+		"zero, active": {token.Introspection{Active: true}, 0},
+	} {
+		s := &connected{server: &server{answer: func(context.Context, token.Token, token.Priority) (token.Introspection, error) { return c.answer, nil }}}
+		v, err := token.NewVerifier(config(), token.Parts{Server: s, Reader: reads(good()), Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = v.Verify(t.Context(), parsed(t, canary), token.Demand{Mode: token.ByIntrospection})
+		v.Close()
+		if got := s.drops.Load(); got != c.drops {
+			t.Errorf("%s: dropped %d times, want %d", name, got, c.drops)
+		}
+	}
 }

@@ -30,6 +30,10 @@ func (v *Verifier) judge(q *question, answer Introspection) error {
 		return &Error{Failure: Inactive}
 	}
 	if err := agree(q.said, answer.Claims); err != nil {
+		// Answers may have been mixed up on the way: what comes next would be too.
+		if server, ok := v.server.(interface{ DropConnections() }); ok {
+			server.DropConnections()
+		}
 		return err
 	}
 	return v.believe(answer.Claims)

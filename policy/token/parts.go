@@ -29,7 +29,8 @@ const (
 
 // Introspector asks an authorization server about a token. Its errors are *Error with
 // Unavailable, RateLimited or Overloaded where the server gave no usable answer or was
-// not asked, and with Malformed where the answer contradicts itself.
+// not asked, and with Malformed where the answer contradicts itself. Where it has a method
+// DropConnections(), that is called after an answer about another token.
 type Introspector interface {
 	Introspect(ctx context.Context, t Token, p Priority) (Introspection, error)
 }

@@ -133,6 +133,10 @@ func (c *Client) Close() {
 	c.http.CloseIdleConnections()
 }
 
+// DropConnections ends the connections that wait for the next request, so that an answer
+// which belongs to another cannot shift those behind it too.
+func (c *Client) DropConnections() { c.http.CloseIdleConnections() }
+
 // ReportKeys lets the metrics tell the age of the keys, by when those in use were
 // fetched; the zero time where there are none.
 func (c *Client) ReportKeys(fetchedAt func() time.Time) { c.fetchedAt.Store(&fetchedAt) }

@@ -3,9 +3,11 @@ package okta_test
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,4 +195,32 @@ func TestNewClientRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestDropConnections: the next request comes over a new one.
+func TestDropConnections(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, `{"active":false}`) }))
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	cl := client(t, srv.URL)
+	ask := func(want int32) {
+		t.Helper()
+		if _, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known); err != nil {
+			t.Fatal(err)
+		}
+		if got := opened.Load(); got != want {
+			t.Errorf("%d connections, want %d", got, want)
+		}
+	}
+	ask(1)
+	ask(1)
+	cl.DropConnections()
+	ask(2)
 }
