@@ -46,6 +46,7 @@ func newBootstrap() *cobra.Command {
 	cmd.Flags().StringVar(&gateway, "gateway", "", "name of the gateway (default: the only one)")
 	cmd.Flags().StringVar(&o.NodeID, "node-id", "", "name of this Envoy among those of its gateway (default: the gateway's name)")
 	cmd.Flags().StringVar(&o.Admin, "admin", "127.0.0.1:9901", "address of Envoy's admin port: loopback, or unix:/path")
+	completeFlag(cmd, "gateway", offer(gatewayNames))
 	return cmd
 }
 

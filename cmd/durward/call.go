@@ -52,7 +52,7 @@ no such application.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.run(cmd, args[0], strings.ToUpper(args[1]), args[2])
 		},
-		ValidArgsFunction: completeApplication,
+		ValidArgsFunction: completeRequest(1, completeApplication),
 	}
 	configFlag(cmd, &c.path)
 	f := cmd.Flags()

@@ -55,6 +55,8 @@ the configuration is invalid or missing.`,
 	f.StringSliceVar(&q.Scopes, "scope", nil, "scopes of the supposed caller, apart by commas")
 	f.StringVar(&q.User, "user", "", "login of the supposed caller (default: somebody@example.com)")
 	reportFlag(cmd, &format)
+	completeFlag(cmd, "as", offer(applications))
+	cmd.ValidArgsFunction = completeRequest(0, cobra.NoFileCompletions)
 	return cmd
 }
 

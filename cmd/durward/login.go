@@ -113,26 +113,3 @@ func issuers(cat *catalog.Catalogue, server string) ([]string, error) {
 	}
 	return slices.Compact(slices.Sorted(slices.Values(all))), nil
 }
-
-// completeApplication offers the applications of the configuration to the shell.
-func completeApplication(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	path, err := cmd.Flags().GetString("config")
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cat, _, err := serve.Load(path)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, org := range cat.Organizations {
-		for _, app := range org.Applications {
-			if found, err := login.Application(cat, app.Name); err == nil && found == app {
-				names = append(names, app.Name)
-				continue
-			}
-			names = append(names, org.Name+"/"+app.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}

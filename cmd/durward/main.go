@@ -73,11 +73,24 @@ identity headers, or deny with a reason. It also tells Envoy what to proxy.`,
 	root.SetFlagErrorFunc(unknownFlag)
 	root.PersistentFlags().String("color", "auto", "colour in output: auto, always or never")
 	root.PersistentFlags().Bool("no-input", false, "never ask, never open a browser")
-	root.AddCommand(newDemo(), newServe(), newBootstrap(), newCheck(), newEmulate(), newVersion())
-	root.AddCommand(newInit(), newExplain(), newToken())
-	root.AddCommand(newLogin(), newLogout(), newCall())
-	root.AddCommand(newSchema())
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"begin", "Begin here:", []*cobra.Command{newDemo(), newInit(), newEmulate()}},
+		{"run", "Run it:", []*cobra.Command{newCheck(), newServe(), newBootstrap(), newSchema()}},
+		{"ask", "Sign in, call, and ask why:", []*cobra.Command{newLogin(), newCall(), newLogout(), newExplain(), newToken()}},
+		{"more", "More:", []*cobra.Command{newVersion()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.id
+			root.AddCommand(cmd)
+		}
+	}
 	root.SetHelpCommand(newHelp())
+	root.SetHelpCommandGroupID("more")
+	root.SetCompletionCommandGroupID("more")
 	for _, cmd := range root.Commands() {
 		cmd.Args = asUsage(cmd.Args)
 	}
