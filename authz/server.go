@@ -105,14 +105,19 @@ func (s *Server) decide(ctx context.Context, q question, gen *Generation) policy
 	}
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	verify := func(p *catalog.TokenPolicy, t token.Token) (token.Fact, error) {
-		v := gen.Verifiers[p.Server.Name]
+	return policy.Decide(gen.Catalogue, q.Request, gen.Verifying(ctx), s.now, nil)
+}
+
+// Verifying is how the checks of this generation verify tokens, until ctx ends. A policy
+// whose server has no verifier fails.
+func (g *Generation) Verifying(ctx context.Context) policy.Verify {
+	return func(p *catalog.TokenPolicy, t token.Token) (token.Fact, error) {
+		v := g.Verifiers[p.Server.Name]
 		if v == nil {
 			return token.Fact{}, fmt.Errorf("no verifier for authorization server %s", p.Server.Name)
 		}
 		return v.Verify(ctx, t, token.Demand{Mode: token.Mode(p.Verify), MaxAge: p.MaxAge})
 	}
-	return policy.Decide(gen.Catalogue, q.Request, verify, s.now, nil)
 }
 
 // withMargin leaves time to answer before the caller stops waiting.

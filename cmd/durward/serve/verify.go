@@ -2,14 +2,13 @@ package serve
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/durward/durward/authz"
 	"github.com/durward/durward/policy"
 	"github.com/durward/durward/policy/catalog"
-	"github.com/durward/durward/policy/token"
 )
 
 // Verifying returns what a server of cat verifies tokens with, for questions that are
@@ -24,14 +23,8 @@ func Verifying(ctx context.Context, cat *catalog.Catalogue) (verify policy.Verif
 	for _, u := range servers {
 		u.start()
 	}
-	verify = func(p *catalog.TokenPolicy, t token.Token) (token.Fact, error) {
-		v := verifiers[p.Server.Name]
-		if v == nil {
-			return token.Fact{}, fmt.Errorf("no verifier for authorization server %s", p.Server.Name)
-		}
-		return v.Verify(ctx, t, token.Demand{Mode: token.Mode(p.Verify), MaxAge: p.MaxAge})
-	}
-	return verify, func() {
+	generation := authz.Generation{Catalogue: cat, Verifiers: verifiers}
+	return generation.Verifying(ctx), func() {
 		for _, u := range servers {
 			u.close()
 		}
