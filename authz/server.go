@@ -105,7 +105,7 @@ func (s *Server) decide(ctx context.Context, q question, gen *Generation) policy
 	}
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	return policy.Decide(gen.Catalogue, q.Request, gen.Verifying(ctx), s.now, nil)
+	return policy.Decide(gen.Catalogue, q.Request, policy.Witness{Verify: gen.Verifying(ctx), Now: s.now}, nil)
 }
 
 // Verifying is how the checks of this generation verify tokens, until ctx ends. A policy

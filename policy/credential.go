@@ -7,27 +7,35 @@ import (
 	"github.com/durward/durward/policy/token"
 )
 
-// credential finds the one bearer token of a request. Anything that could be read as
+// credential is the one access token of a request.
+type credential struct {
+	token token.Token
+	// proven says that it came under the scheme DPoP (RFC 9449 section 7.1).
+	proven bool
+}
+
+// findCredential finds the one access token of a request. Anything that could be read as
 // two credentials is malformed: Envoy joins two authorization headers with a comma,
 // which no token holds.
-func credential(values []string, query string) (token.Token, contract.Reason) {
+func findCredential(values []string, query string) (credential, contract.Reason) {
 	inQuery := carriesToken(query)
 	if len(values) > 1 {
-		return token.Token{}, contract.RequestMalformed
+		return credential{}, contract.RequestMalformed
 	}
 	if len(values) == 0 || values[0] == "" {
-		return token.Token{}, contract.TokenMissing
+		return credential{}, contract.TokenMissing
 	}
 	scheme, rest, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return token.Token{}, contract.TokenMissing
+	proven := strings.EqualFold(scheme, "DPoP")
+	if !proven && !strings.EqualFold(scheme, "Bearer") {
+		return credential{}, contract.TokenMissing
 	}
 	if inQuery {
-		return token.Token{}, contract.RequestMalformed
+		return credential{}, contract.RequestMalformed
 	}
 	t, err := token.Parse(strings.TrimLeft(rest, " "))
 	if err != nil {
-		return token.Token{}, contract.RequestMalformed
+		return credential{}, contract.RequestMalformed
 	}
-	return t, ""
+	return credential{t, proven}, ""
 }

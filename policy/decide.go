@@ -16,14 +16,27 @@ import (
 // means that nothing is; a *token.Error says why.
 type Verify func(p *catalog.TokenPolicy, t token.Token) (token.Fact, error)
 
+// Prove checks that the caller holds the key that its token is bound to, once for each
+// proof. An error means that it has not shown it; a *token.Error says why.
+type Prove func(token.Proof) error
+
+// Witness is what a judgement believes of the world outside the catalogue. Verify and
+// Now are needed; a nil Prove refuses every bound token.
+type Witness struct {
+	Verify Verify
+	Prove  Prove
+	Now    func() time.Time
+}
+
 // Decide judges one request by one catalogue. The order is fixed and each step ends
 // the judgement when it fails, so that nobody learns of an operation or a scope before
-// they are known, granted callers. verify is called at most once, and never for public
-// operations. trace may be nil.
-func Decide(cat *catalog.Catalogue, r Request, verify Verify, now func() time.Time, trace *Trace) Decision {
-	j := judgement{cat: cat, request: r, trace: trace}
-	if reason := j.judge(verify, now); reason != "" {
+// they are known, granted callers. The witness's Verify is called at most once, Prove
+// at most once after it, neither for public operations. trace may be nil.
+func Decide(cat *catalog.Catalogue, r Request, by Witness, trace *Trace) Decision {
+	j := judgement{cat: cat, request: r, by: by, trace: trace}
+	if reason := j.judge(); reason != "" {
 		j.d.Reason, j.d.Identity = reason, nil
+		j.d.shadowed = j.d.API != nil && j.d.API.Shadow
 		return j.d
 	}
 	j.d.allowed = true
@@ -34,6 +47,8 @@ func Decide(cat *catalog.Catalogue, r Request, verify Verify, now func() time.Ti
 type judgement struct {
 	cat     *catalog.Catalogue
 	request Request
+	by      Witness
+	now     time.Time
 	target  target
 	match   catalog.Match
 	trace   *Trace
@@ -41,7 +56,7 @@ type judgement struct {
 }
 
 // judge returns the reason to deny, or "" if there is none.
-func (j *judgement) judge(verify Verify, now func() time.Time) contract.Reason {
+func (j *judgement) judge() contract.Reason {
 	if r := j.findAPI(); r != "" {
 		return r
 	}
@@ -52,22 +67,16 @@ func (j *judgement) judge(verify Verify, now func() time.Time) contract.Reason {
 		j.pass("operation", op.At, op.Path.String(), "public")
 		return ""
 	}
-	if r := j.authenticate(verify, now); r != "" {
-		return r
+	for _, step := range [...]func(*judgement) contract.Reason{
+		(*judgement).authenticate, (*judgement).findDenial, (*judgement).findApplication, (*judgement).checkGrant,
+		(*judgement).tellOperation, (*judgement).checkScopes, (*judgement).checkSignIn, (*judgement).checkClaims,
+		(*judgement).checkRules, (*judgement).nameCaller,
+	} {
+		if r := step(j); r != "" {
+			return r
+		}
 	}
-	if r := j.findApplication(); r != "" {
-		return r
-	}
-	if r := j.checkGrant(); r != "" {
-		return r
-	}
-	if r := j.tellOperation(); r != "" {
-		return r
-	}
-	if r := j.checkScopes(); r != "" {
-		return r
-	}
-	return j.nameCaller()
+	return ""
 }
 
 // pass and fail record a step; what was found is put together only for a trace.
@@ -86,6 +95,7 @@ func (j *judgement) fail(name string, at catalog.Position, expected string, foun
 func (j *judgement) findAPI() contract.Reason {
 	target, err := j.request.parse()
 	if err != nil {
+		j.d.API = j.shadowAPI()
 		j.d.Detail = err.Error()
 		j.fail("request", catalog.Position{}, "one method, host and canonical path", err.Error())
 		return contract.RequestMalformed
@@ -106,6 +116,17 @@ func (j *judgement) findAPI() contract.Reason {
 	return ""
 }
 
+// shadowAPI is the API that Envoy chose, if it is one that blocks nothing.
+func (j *judgement) shadowAPI() *catalog.API {
+	if j.cat == nil || !j.request.hasAPI() {
+		return nil
+	}
+	if api := j.cat.API(j.request.API); api != nil && api.Shadow {
+		return api
+	}
+	return nil
+}
+
 // findOperation looks silently: only tellOperation speaks of what is not there.
 func (j *judgement) findOperation() contract.Reason {
 	j.match = j.d.API.Match(j.request.Method, j.target.path)
@@ -124,37 +145,66 @@ func (j *judgement) findOperation() contract.Reason {
 	return ""
 }
 
-func (j *judgement) authenticate(verify Verify, now func() time.Time) contract.Reason {
-	t, reason := credential(j.request.Authorization, j.target.query)
+func (j *judgement) authenticate() contract.Reason {
+	c, reason := findCredential(j.request.Authorization, j.target.query)
 	if reason != "" {
-		j.fail("credential", catalog.Position{}, "one bearer token in the authorization header", string(reason))
+		j.fail("credential", catalog.Position{}, "one access token in the authorization header", string(reason))
 		return reason
 	}
-	j.d.Token = t
+	j.d.Token = c.token
 	p := j.d.API.Policy
 	if j.d.Operation != nil {
 		p = j.d.Operation.Policy
 	}
-	fact, err := verify(p, t)
+	fact, err := j.by.Verify(p, c.token)
+	j.now = j.by.Now()
 	if err != nil {
-		return j.refuseToken(p, err)
+		return j.refuseToken("token", p, err)
 	}
 	// The fact may be older than this check: only the present says whether it expired.
-	if fact.Claims.ExpiredAt(now()) {
-		return j.refuseToken(p, &token.Error{Failure: token.Expired})
+	if fact.Claims.ExpiredAt(j.now) {
+		return j.refuseToken("token", p, &token.Error{Failure: token.Expired})
 	}
 	j.d.Fact = fact
-	switch {
-	case fact.Claims.Bound:
-		j.fail("token", p.At, "a bearer token", "a token bound to a key")
-		return contract.BindingMismatch
-	case fact.Claims.UserID == "":
+	if fact.Claims.UserID == "" && !p.MachineTokens {
 		j.fail("token", p.At, "a person's token", "a machine's token")
 		return contract.TokenTypeWrong
 	}
 	if j.trace != nil {
 		j.pass("token", p.At, p.Name, "active until", fact.Claims.ExpiresAt.UTC().Format(time.RFC3339))
 	}
+	return j.checkBinding(c, p)
+}
+
+// checkBinding holds that a bound token comes with a proof, and no other token does.
+func (j *judgement) checkBinding(c credential, p *catalog.TokenPolicy) contract.Reason {
+	claims := j.d.Fact.Claims
+	switch {
+	case !claims.Bound && !c.proven:
+		return ""
+	case !claims.Bound:
+		j.fail("proof", p.At, "a token that is bound to a key", "a bearer token under DPoP")
+		return contract.BindingMismatch
+	case !c.proven:
+		j.fail("proof", p.At, "the scheme DPoP", "a bound token under Bearer")
+		return contract.BindingMismatch
+	case claims.KeyThumbprint == "":
+		j.fail("proof", p.At, "a token that is bound to a DPoP key alone", "another binding")
+		return contract.BindingMismatch
+	case j.by.Prove == nil:
+		return j.refuseToken("proof", p, errors.New("nobody here can check a proof"))
+	}
+	proof := token.Proof{
+		Headers: j.request.Proofs, Method: j.request.Method,
+		Token: c.token, KeyThumbprint: claims.KeyThumbprint,
+	}
+	for _, origin := range j.d.API.External {
+		proof.URLs = append(proof.URLs, origin+j.target.path)
+	}
+	if err := j.by.Prove(proof); err != nil {
+		return j.refuseToken("proof", p, err)
+	}
+	j.pass("proof", p.At, "a proof of the token's key", claims.KeyThumbprint)
 	return ""
 }
 
@@ -171,11 +221,13 @@ var refusals = map[token.Failure]contract.Reason{
 	token.Unavailable:      contract.OktaUnavailable,
 	token.RateLimited:      contract.OktaRateLimited,
 	token.Overloaded:       contract.Overloaded,
+	token.ProofInvalid:     contract.ProofInvalid,
+	token.BindingMismatch:  contract.BindingMismatch,
 }
 
-func (j *judgement) refuseToken(p *catalog.TokenPolicy, err error) contract.Reason {
+func (j *judgement) refuseToken(step string, p *catalog.TokenPolicy, err error) contract.Reason {
 	j.d.Detail = err.Error()
-	j.fail("token", p.At, p.Name, err.Error())
+	j.fail(step, p.At, p.Name, err.Error())
 	var known *token.Error
 	if !errors.As(err, &known) {
 		return contract.Internal
@@ -187,6 +239,18 @@ func (j *judgement) refuseToken(p *catalog.TokenPolicy, err error) contract.Reas
 	return contract.Internal
 }
 
+// findDenial speaks only where somebody is denied: there is no passing it.
+func (j *judgement) findDenial() contract.Reason {
+	c := j.d.Fact.Claims
+	d := j.cat.Denial(c.UserID, c.ClientID, c.TokenID, j.now)
+	if d == nil {
+		return ""
+	}
+	j.d.Detail = "denied: " + d.Reason
+	j.fail("denial", d.At, "no denial of the user, client or token", d.Reason)
+	return contract.TokenRevoked
+}
+
 func (j *judgement) findApplication() contract.Reason {
 	id := j.d.Fact.Claims.ClientID
 	app := j.cat.Client(id)
@@ -196,6 +260,14 @@ func (j *judgement) findApplication() contract.Reason {
 		return contract.ClientUnknown
 	}
 	j.d.Application = app
+	if app.Disabled || app.Organization.Disabled {
+		at := app.At
+		if !app.Disabled {
+			at = app.Organization.At
+		}
+		j.fail("client", at, "an application that is enabled", app.Name)
+		return contract.ApplicationDisabled
+	}
 	j.pass("client", app.At, app.Name, id)
 	return ""
 }
@@ -254,7 +326,7 @@ func (j *judgement) checkScopes() contract.Reason {
 }
 
 func (j *judgement) nameCaller() contract.Reason {
-	headers, err := identity(j.d)
+	headers, err := identity(j.d, j.cat.Headers.Claims)
 	if err != nil {
 		j.d.Detail = err.Error()
 		j.fail("identity", catalog.Position{}, "claims that fit the identity headers", err.Error())

@@ -196,7 +196,7 @@ func TestDecideReasons(t *testing.T) {
 				verify = unasked(t)
 			}
 			var trace policy.Trace
-			d := policy.Decide(cat, c.request, verify, clock, &trace)
+			d := policy.Decide(cat, c.request, policy.Witness{Verify: verify, Now: clock}, &trace)
 			if d.Reason != c.want || d.Allowed() != (c.want == "") || d.Status() != c.status {
 				t.Errorf("got %q, allowed %t, status %d (%s)", d.Reason, d.Allowed(), d.Status(), d.Detail)
 			}
@@ -206,7 +206,7 @@ func TestDecideReasons(t *testing.T) {
 			if len(trace.Steps) == 0 || trace.Steps[len(trace.Steps)-1].OK != d.Allowed() {
 				t.Errorf("the trace does not end as the decision does: %+v", trace.Steps)
 			}
-			if bare := policy.Decide(cat, c.request, verify, clock, nil); bare.Reason != d.Reason {
+			if bare := policy.Decide(cat, c.request, policy.Witness{Verify: verify, Now: clock}, nil); bare.Reason != d.Reason {
 				t.Errorf("without a trace: %q", bare.Reason)
 			}
 		})
@@ -222,7 +222,7 @@ func TestZeroValuesDeny(t *testing.T) {
 		t.Error("a denial without reason allows")
 	}
 	for name, cat := range map[string]*catalog.Catalogue{"nil": nil, "zero": {}} {
-		if d := policy.Decide(cat, get(nil), believed(nil), clock, nil); d.Allowed() {
+		if d := policy.Decide(cat, get(nil), policy.Witness{Verify: believed(nil), Now: clock}, nil); d.Allowed() {
 			t.Errorf("the %s catalogue allows", name)
 		}
 	}
@@ -266,13 +266,13 @@ func TestAmbiguousPathsAreMalformed(t *testing.T) {
 		"/orders/%c0%2e", "/orders/%252e", "/orders/%252f", "/orders/caf\xc3\xa9", "/orders/a b", "/orders/\x00", "/orders/%61",
 		"/orders/" + strings.Repeat("a", 20000),
 	} {
-		d := policy.Decide(cat, get(func(r *policy.Request) { r.Path = path }), unasked(t), clock, nil)
+		d := policy.Decide(cat, get(func(r *policy.Request) { r.Path = path }), policy.Witness{Verify: unasked(t), Now: clock}, nil)
 		if d.Reason != contract.RequestMalformed {
 			t.Errorf("%.60q: %q", path, d.Reason)
 		}
 	}
 	for _, path := range []string{"/orders/7?/../admin", "/orders/7?x=//", "/orders/th%C3%A9", "/orders/100%25", "/orders/a.b_c~d-e", "/orders/a,b=c@d"} {
-		if d := policy.Decide(cat, get(func(r *policy.Request) { r.Path = path }), believed(nil), clock, nil); !d.Allowed() {
+		if d := policy.Decide(cat, get(func(r *policy.Request) { r.Path = path }), policy.Witness{Verify: believed(nil), Now: clock}, nil); !d.Allowed() {
 			t.Errorf("%q: %q %s", path, d.Reason, d.Detail)
 		}
 	}
@@ -281,10 +281,13 @@ func TestAmbiguousPathsAreMalformed(t *testing.T) {
 func TestIdentityIsSafeInHeaders(t *testing.T) {
 	t.Parallel()
 	cat := compile(t, config())
-	d := policy.Decide(cat, get(nil), believed(func(c *token.Claims) {
+	d := policy.Decide(cat, get(nil), policy.Witness{Verify: believed(func(c *token.Claims) {
 		c.Subject = "al\r\nice\x00 é%"
 		c.Groups = []string{"a,b", "", "Domain Users", "\x7f"}
-	}), clock, nil)
+	}), Now: clock},
+
+		nil)
+
 	got := map[string]string{}
 	for _, h := range d.Identity {
 		got[h.Name] = h.Value
@@ -337,10 +340,13 @@ func TestNothingWithoutBothGrants(t *testing.T) {
 			r.Method = rapid.SampledFrom([]string{"GET", "POST", "PUT"}).Draw(t, "method")
 			r.Path = rapid.SampledFrom([]string{"/orders", "/orders/7", "/orders/7/x"}).Draw(t, "path")
 		})
-		d := policy.Decide(compile(t, cfg), r, believed(func(c *token.Claims) {
+		d := policy.Decide(compile(t, cfg), r, policy.Witness{Verify: believed(func(c *token.Claims) {
 			c.ClientID = client
 			c.Scopes = rapid.SliceOf(rapid.SampledFrom([]string{"openid", "orders.read", "orders.write", "orders.admin"})).Draw(t, "scopes")
-		}), clock, nil)
+		}), Now: clock},
+
+			nil)
+
 		if d.Allowed() && !granted[client] {
 			t.Fatalf("%s passed without both grants", client)
 		}
@@ -356,7 +362,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add("-", "POST", "API.example.com.:443", "/orders/%2e?access_token=x", "Bearer a,b")
 	f.Fuzz(func(t *testing.T, api, method, host, path, authorization string) {
 		r := policy.Request{API: api, Method: method, Host: host, Path: path, Authorization: []string{authorization}}
-		d := policy.Decide(cat, r, refused(&token.Error{Failure: token.Inactive}), clock, &policy.Trace{})
+		d := policy.Decide(cat, r, policy.Witness{Verify: refused(&token.Error{Failure: token.Inactive}), Now: clock}, &policy.Trace{})
 		if d.Allowed() && (d.Operation == nil || !d.Operation.Public) {
 			t.Fatalf("allowed an inactive token: %+v", r)
 		}
@@ -367,7 +373,7 @@ func BenchmarkDecideAllow(b *testing.B) {
 	cat, r, verify := compile(b, config()), get(nil), believed(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		if d := policy.Decide(cat, r, verify, clock, nil); !d.Allowed() {
+		if d := policy.Decide(cat, r, policy.Witness{Verify: verify, Now: clock}, nil); !d.Allowed() {
 			b.Fatal(d.Reason)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // the way is filled in as far as judgement came, for records and challenges; only
 // Allowed says whether the request may pass.
 type Decision struct {
-	allowed bool
+	allowed, shadowed bool
 	// Reason is why the request is denied; empty on allow.
 	Reason contract.Reason
 	// Detail says more, for logs alone: it may hold claim values, never a token.
@@ -31,6 +31,9 @@ type Decision struct {
 	Identity []Header
 	// Scopes are the scopes that the operation needs, where they are missing.
 	Scopes []string
+	// ACRValues and MaxAuthAge are what the sign-in lacks, where it must be stepped up.
+	ACRValues  []string
+	MaxAuthAge time.Duration
 	// PathKnown says that the path exists where the operation does not; Methods are
 	// then the methods it has.
 	PathKnown bool
@@ -42,10 +45,15 @@ type Decision struct {
 // Header is one header for the backend. Value is never empty and is printable ASCII.
 type Header struct{ Name, Value string }
 
-// Allowed reports whether the request may pass.
+// Allowed reports the verdict: the request may pass.
 func (d Decision) Allowed() bool { return d.allowed && d.Reason == "" }
 
-// Status is the HTTP status that the caller gets: 0 on allow, the reason's otherwise.
+// Shadowed reports a verdict to deny that is not carried out, because the API's
+// configuration says so: the request passes, and the backend is told nothing of the
+// caller.
+func (d Decision) Shadowed() bool { return d.shadowed && d.Reason != "" }
+
+// Status is the HTTP status of the verdict: 0 on allow, the reason's otherwise.
 func (d Decision) Status() int {
 	switch {
 	case d.Allowed():

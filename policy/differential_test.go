@@ -20,7 +20,7 @@ func TestP01(t *testing.T) {
 		for range 40 {
 			r, beliefs := drawRequest(t, cfg), drawBeliefs(t)
 			want, op := oracle(cfg, r, beliefs)
-			got := policy.Decide(cat, r, verifier(beliefs), clock, nil)
+			got := policy.Decide(cat, r, policy.Witness{Verify: verifier(beliefs), Now: clock}, nil)
 			seen[want]++
 			if got.Reason != want || got.Allowed() != (want == "") {
 				t.Fatalf("%+v\nbeliefs %+v\napis %v\ngrants %v\nallowed %t, %q (%s); the oracle says %q", r, beliefs, cfg.Apis, cfg.Grants, got.Allowed(), got.Reason, got.Detail, want)

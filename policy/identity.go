@@ -1,18 +1,22 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
+	"github.com/durward/durward/policy/catalog"
 	"github.com/durward/durward/policy/contract"
 )
 
 // maxIdentity bounds names and values of all identity headers together, in bytes.
 const maxIdentity = 8 << 10
 
-// identity is what the backend is told about an authenticated caller, sorted by name.
-// A claim that is absent makes no header: an empty value could let a forged one live.
-func identity(d Decision) ([]Header, error) {
+// identity is what the backend is told about an authenticated caller, the mapped claims
+// last. A claim that is absent, or has no text, makes no header: an empty value could let
+// a forged one live.
+func identity(d Decision, mapped []catalog.ClaimHeader) ([]Header, error) {
 	c := d.Fact.Claims
 	all := []Header{
 		{contract.HeaderAPI, encode(d.API.Name, "")},
@@ -26,6 +30,9 @@ func identity(d Decision) ([]Header, error) {
 		{contract.HeaderTokenID, encode(c.TokenID, "")},
 		{contract.HeaderUserID, encode(c.UserID, "")},
 	}
+	for _, m := range mapped {
+		all = append(all, Header{m.Header, headerText(claim(c, m.Path))})
+	}
 	size, set := 0, all[:0]
 	for _, h := range all {
 		if h.Value == "" {
@@ -38,6 +45,33 @@ func identity(d Decision) ([]Header, error) {
 		return nil, fmt.Errorf("identity headers take %d bytes of %d", size, maxIdentity)
 	}
 	return set, nil
+}
+
+// headerText is a claim as the value of a header: a text, a number as the token has it,
+// true or false, or a list of these joined by commas. An object has none.
+func headerText(claim any) string {
+	items, isList := claim.([]any)
+	if !isList {
+		return encode(scalarText(claim), "")
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = scalarText(item)
+	}
+	return join(texts, ",")
+}
+
+func scalarText(claim any) string {
+	switch v := claim.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case json.Number:
+		return v.String()
+	default:
+		return ""
+	}
 }
 
 // join encodes each item, the separator in it too, so that the list can be taken apart.

@@ -138,8 +138,8 @@ func TestP02(t *testing.T) {
 
 // mustNotOpen fails where a denial became an allow without excuse. It returns 1 where an allow became a denial, else 0.
 func mustNotOpen(t *rapid.T, before, after *catalog.Catalogue, r policy.Request, had, has map[string]belief, excused func() bool) int {
-	then := policy.Decide(before, r, verifier(had), clock, nil)
-	now := policy.Decide(after, r, verifier(has), clock, nil)
+	then := policy.Decide(before, r, policy.Witness{Verify: verifier(had), Now: clock}, nil)
+	now := policy.Decide(after, r, policy.Witness{Verify: verifier(has), Now: clock}, nil)
 	if !then.Allowed() && now.Allowed() && !excused() {
 		t.Fatalf("%+v was denied (%s) and is allowed", r, then.Reason)
 	}

@@ -19,8 +19,11 @@ type Request struct {
 	// Method, Host and Path are the caller's, as the gateway normalised them; Path
 	// still has its query.
 	Method, Host, Path string
-	// Authorization holds every value of the header, in order.
-	Authorization []string
+	// Authorization and Proofs hold every value of the authorization and of the DPoP
+	// header, in order.
+	Authorization, Proofs []string
+	// SourceIP is the address of the gateway's peer, empty where it is not known.
+	SourceIP string
 	// Defect says why the transport already found the request unusable; empty if it
 	// did not.
 	Defect string

@@ -7,8 +7,8 @@ type Trace struct{ Steps []Step }
 
 // Step is one check.
 type Step struct {
-	// Name is one of request, api, operation, credential, token, client, grant, scope,
-	// identity.
+	// Name is one of request, api, operation, credential, token, proof, denial, client,
+	// grant, scope, sign-in, claim, rule, identity.
 	Name string
 	OK   bool
 	// Expected is what the configuration asks, Found what the request has. Neither

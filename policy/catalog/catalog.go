@@ -17,6 +17,10 @@ type Catalogue struct {
 	// LogUser is how a token's subject is written to the log: hash, clear or none.
 	LogUser   string
 	Listeners Listeners
+	// Headers is what backends are told beside the x-auth-* headers.
+	Headers Headers
+	// Denials are in the order of the configuration.
+	Denials []*Denial
 	// The lists are in the order of the configuration, but APIs, which are sorted
 	// by name.
 	Gateways      []*Gateway
@@ -27,6 +31,7 @@ type Catalogue struct {
 
 	apis    map[string]*API
 	clients map[string]*Application
+	denied  map[denied]*Denial
 }
 
 // API returns the virtual API of that name, or nil.
@@ -101,7 +106,9 @@ type Gateway struct {
 type Organization struct {
 	Name         string
 	Applications []*Application
-	At           Position
+	// Disabled turns away every application of the organization.
+	Disabled bool
+	At       Position
 }
 
 // Application is an OAuth client of an organization.
@@ -109,7 +116,9 @@ type Application struct {
 	Name         string
 	Organization *Organization
 	ClientIDs    []string
-	At           Position
+	// Disabled turns the application away.
+	Disabled bool
+	At       Position
 }
 
 // API is a virtual API.
@@ -125,7 +134,19 @@ type API struct {
 	Policy *TokenPolicy
 	// Operations are in the order of the configuration.
 	Operations []*Operation
-	At         Position
+	// Shadow lets every request pass, whatever the verdict.
+	Shadow bool
+	// CORS is nil where pages of other origins may not call.
+	CORS *CORS
+	// ProtectedResource says that clients are told where tokens come from (RFC 9728).
+	ProtectedResource bool
+	// ForwardAuthorization leaves the caller's credential to the backend.
+	ForwardAuthorization bool
+	// External are the URLs under which callers find the API's hosts, http or https,
+	// with a lower-case host and without path, default port and trailing slash; those of
+	// the gateways where the API names none.
+	External []string
+	At       Position
 
 	grants map[*Organization]*grant
 	paths  []*pathOperations
@@ -153,7 +174,10 @@ type Operation struct {
 	Policy *TokenPolicy
 	// Public lets anybody call without a token.
 	Public bool
-	At     Position
+	// Requires is what the operation asks of a token beside its scopes: its own
+	// requirements, those of its API and those of Policy together.
+	Requires Requirements
+	At       Position
 }
 
 // Position is a place in a configuration file; the zero Position is unknown. Line and

@@ -69,5 +69,9 @@ type TokenPolicy struct {
 	// MaxAge is how old a fact learned from Okta may be; 0 asks every time. It is 0
 	// under "jwt", which asks nothing.
 	MaxAge time.Duration
-	At     Position
+	// MachineTokens accepts tokens behind which is no user.
+	MachineTokens bool
+	// Requires is what every operation under the policy asks of a token.
+	Requires Requirements
+	At       Position
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -46,6 +47,8 @@ type Template struct {
 type segment struct {
 	kind    segmentKind
 	literal string
+	// name is what stands between the braces of a nameSegment.
+	name string
 }
 
 type segmentKind int
@@ -108,7 +111,7 @@ func parseSegment(part string, last bool) (segment, error) {
 		if err := checkParameter(part); err != nil {
 			return segment{}, err
 		}
-		return segment{kind: nameSegment}, nil
+		return segment{kind: nameSegment, name: strings.Trim(part, "{}")}, nil
 	}
 	if err := checkLiteral(part); err != nil {
 		return segment{}, err
@@ -166,6 +169,32 @@ func (t Template) matches(rest string) bool {
 		rest = rest[end:]
 	}
 	return rest == ""
+}
+
+// Params returns what stands in path in place of each {name} of op's template,
+// percent-decoded; nil where op has none. op must be the operation that Match found for
+// the path, and the path canonical.
+func (a *API) Params(op *Operation, path string) map[string]string {
+	rest, ok := a.relative(path)
+	if !ok {
+		return nil
+	}
+	var params map[string]string
+	parts := strings.Split(strings.TrimPrefix(rest, "/"), "/")
+	for i, s := range op.Path.segments {
+		if s.kind != nameSegment || i >= len(parts) {
+			continue
+		}
+		value, err := url.PathUnescape(parts[i])
+		if err != nil {
+			continue
+		}
+		if params == nil {
+			params = make(map[string]string)
+		}
+		params[s.name] = value
+	}
+	return params
 }
 
 // compareTemplates orders by preference: of two templates that match one path, the

@@ -59,6 +59,35 @@ func IdentityHeaders() []string {
 	}
 }
 
+// ClaimHeader is a header for a backend, and the claim that is its value.
+type ClaimHeader struct{ Header, Claim string }
+
+// PresetHeaders returns the headers of a preset: what a backend reads that stood behind
+// that program before. oauth2-proxy is its reverse-proxy and its auth_request mode, istio
+// the usual outputClaimToHeaders of a RequestAuthentication. Any other word has none.
+func PresetHeaders(preset string) []ClaimHeader {
+	switch preset {
+	case "oauth2-proxy":
+		return []ClaimHeader{
+			{"x-auth-request-email", "email"}, {"x-auth-request-groups", "groups"},
+			{"x-auth-request-preferred-username", "preferred_username"}, {"x-auth-request-user", "sub"},
+			{"x-forwarded-email", "email"}, {"x-forwarded-groups", "groups"},
+			{"x-forwarded-preferred-username", "preferred_username"}, {"x-forwarded-user", "sub"},
+		}
+	case "istio":
+		return []ClaimHeader{
+			{"x-jwt-claim-cid", "cid"}, {"x-jwt-claim-email", "email"}, {"x-jwt-claim-groups", "groups"},
+			{"x-jwt-claim-iss", "iss"}, {"x-jwt-claim-scp", "scp"}, {"x-jwt-claim-sub", "sub"},
+			{"x-jwt-claim-uid", "uid"},
+		}
+	default:
+		return nil
+	}
+}
+
+// Presets lists the words that PresetHeaders knows.
+func Presets() []string { return []string{"istio", "oauth2-proxy"} }
+
 // RewriteHeaders lists headers by which frameworks let a caller change the method,
 // path or origin of a request after it was judged. They never reach a backend: Envoy
 // removes them where the request enters, and every allow removes them again, for
@@ -76,13 +105,21 @@ func RewriteHeaders() []string {
 // a caller's copies where the request enters, before it adds its own; answers to a
 // check leave them alone.
 func DoorPrefixes() []string {
-	return []string{HeaderPrefix, "x-envoy-", "x-ext-authz-", "x-forwarded-"}
+	return []string{HeaderPrefix, "x-envoy-", "x-ext-authz-", "x-forwarded-", "x-jwt-claim-"}
 }
 
 // MutableHeaders lists every request header that an answer to a check may set or
-// remove. Envoy refuses all others.
+// remove, but for those of mapped claims, which begin with a prefix of the
+// configuration. Envoy refuses all others. The presets are in it whether they are used
+// or not, so that no listener changes when one is.
 func MutableHeaders() []string {
-	return slices.Concat(IdentityHeaders(), RewriteHeaders(), []string{HeaderAuthorization, HeaderDPoP})
+	names := slices.Concat(IdentityHeaders(), RewriteHeaders(), []string{HeaderAuthorization, HeaderDPoP})
+	for _, preset := range Presets() {
+		for _, h := range PresetHeaders(preset) {
+			names = append(names, h.Header)
+		}
+	}
+	return names
 }
 
 // CheckedHeaders lists the request headers that Envoy sends with a check. Changing

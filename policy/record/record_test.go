@@ -63,7 +63,7 @@ func decide(t *testing.T, change func(*policy.Request), fail error) (policy.Deci
 			Mode: "introspection", Age: 250 * time.Millisecond, Took: 125 * time.Millisecond,
 		}, fail
 	}
-	return policy.Decide(cat, r, verify, func() time.Time { return now }, nil), r
+	return policy.Decide(cat, r, policy.Witness{Verify: verify, Now: func() time.Time { return now }}, nil), r
 }
 
 func newRecord(d policy.Decision, r policy.Request) record.Record {

@@ -55,7 +55,7 @@ func (v *Verifier) learn(q *question, c Claims) {
 		q.err = q.overruled
 		return
 	}
-	q.entry = v.newEntry(c)
+	q.entry = v.newEntry(complete(c, q.said))
 	q.entry.asked, q.entry.turn = q.asked, q.turn
 	if q.stale {
 		return

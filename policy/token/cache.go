@@ -53,16 +53,18 @@ type liveFacts struct {
 	cache *otter.Cache[key, *entry]
 	// keep is the longest max_age among the server's policies, in nanoseconds.
 	keep atomic.Int64
+	// most is how many bytes it may hold while memory is plenty.
+	most uint64
 }
 
 func newLiveFacts(maxBytes int64) (*liveFacts, error) {
 	if maxBytes <= 0 {
 		maxBytes = defaultMaxBytes
 	}
-	l := &liveFacts{}
+	l := &liveFacts{most: uint64(maxBytes)}
 	l.keep.Store(int64(Ceiling))
 	cache, err := otter.New(&otter.Options[key, *entry]{
-		MaximumWeight: uint64(maxBytes),
+		MaximumWeight: l.most,
 		Weigher:       func(_ key, e *entry) uint32 { return e.weight() },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[key, *entry]) time.Duration {
 			return max(e.Value.ttl, 1) // otter keeps what is not positive for ever
@@ -71,6 +73,9 @@ func newLiveFacts(maxBytes int64) (*liveFacts, error) {
 	l.cache = cache
 	return l, err
 }
+
+// bound is how many bytes it may hold now.
+func (l *liveFacts) bound() uint64 { return l.cache.GetMaximum() }
 
 func (l *liveFacts) get(k key, now time.Time) *entry {
 	e, ok := l.cache.GetIfPresent(k)

@@ -42,7 +42,8 @@ func TestParseClaims(t *testing.T) {
 		},
 		{"both names agree", `{"cid":"a","client_id":"a","scp":["y","x"],"scope":"x y x"}`, token.Claims{ClientID: "a", Scopes: []string{"x", "y", "x"}}},
 		{"both names empty", `{"cid":"","client_id":"","scp":[],"scope":""}`, token.Claims{Scopes: []string{}}},
-		{"bound", `{"cnf":{"jkt":"x"}}`, token.Claims{Bound: true}},
+		{"bound", `{"cnf":{"jkt":"x"}}`, token.Claims{Bound: true, KeyThumbprint: "x"}},
+		{"bound to a certificate too", `{"cnf":{"jkt":"x","x5t#S256":"y"}}`, token.Claims{Bound: true}},
 		{"bound to null", `{"cnf":null}`, token.Claims{Bound: true}},
 		// T27: a scope is split on blanks alone, a list's item never.
 		{"blanks", `{"scope":"  a   b "}`, token.Claims{Scopes: []string{"a", "b"}}},

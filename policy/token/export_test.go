@@ -43,6 +43,12 @@ func KeyOf(issuer, text string, m Mode) ([32]byte, error) {
 	return v.keyOf(Token{secret: &text}, m)
 }
 
+// Yield is what Run does when the garbage collector finds live of limit bytes in use.
+func (v *Verifier) Yield(live, limit uint64) { v.yield(heap{live: live, limit: limit}) }
+
+// Bound is how many bytes of live facts may be kept.
+func (v *Verifier) Bound() uint64 { return v.live.bound() }
+
 // Bounds that tests need to know.
 const (
 	MaxQuestions = maxQuestions

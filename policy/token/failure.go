@@ -9,7 +9,7 @@ import (
 // gives each its reason. The zero Failure is no known one and is treated as our fault.
 type Failure string
 
-// The failures. Those up to Inactive are the caller's fault, the rest are not.
+// The failures. Those up to BindingMismatch are the caller's fault, the rest are not.
 const (
 	Malformed        Failure = "malformed"
 	SignatureInvalid Failure = "signature invalid"
@@ -19,6 +19,8 @@ const (
 	WrongType        Failure = "wrong type"
 	Expired          Failure = "expired"
 	Inactive         Failure = "inactive"
+	ProofInvalid     Failure = "proof invalid"
+	BindingMismatch  Failure = "bound to another key"
 	Unavailable      Failure = "authorization server unavailable"
 	RateLimited      Failure = "authorization server rate limited"
 	Overloaded       Failure = "too many questions under way"

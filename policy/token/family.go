@@ -8,14 +8,14 @@ import (
 
 // family is what many tokens have in common. It is never changed.
 type family struct {
-	issuer, clientID         string
+	issuer, clientID, acr    string
 	audience, scopes, groups []string
 	bound                    bool
 }
 
 // size is the family's size in bytes, roughly.
 func (f *family) size() int {
-	n := len(f.issuer) + len(f.clientID)
+	n := len(f.issuer) + len(f.clientID) + len(f.acr)
 	for _, list := range [][]string{f.audience, f.scopes, f.groups} {
 		for _, s := range list {
 			n += len(s) + 16
@@ -25,7 +25,7 @@ func (f *family) size() int {
 }
 
 func (f *family) equal(g *family) bool {
-	return f.issuer == g.issuer && f.clientID == g.clientID && f.bound == g.bound &&
+	return f.issuer == g.issuer && f.clientID == g.clientID && f.acr == g.acr && f.bound == g.bound &&
 		slices.Equal(f.audience, g.audience) && slices.Equal(f.scopes, g.scopes) && slices.Equal(f.groups, g.groups)
 }
 
@@ -49,7 +49,7 @@ func newFamilies() *families {
 
 func (fs *families) of(c Claims) *family {
 	f := &family{
-		issuer: c.Issuer, clientID: c.ClientID, bound: c.Bound,
+		issuer: c.Issuer, clientID: c.ClientID, acr: c.ACR, bound: c.Bound,
 		audience: c.Audience, scopes: c.Scopes, groups: c.Groups,
 	}
 	if f.size() > maxFamilySize {
@@ -57,7 +57,7 @@ func (fs *families) of(c Claims) *family {
 	}
 	var h maphash.Hash
 	h.SetSeed(fs.seed)
-	for _, list := range [][]string{{f.issuer, f.clientID}, f.audience, f.scopes, f.groups} {
+	for _, list := range [][]string{{f.issuer, f.clientID, f.acr}, f.audience, f.scopes, f.groups} {
 		for _, s := range list {
 			_, _ = h.WriteString(s)
 		}

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,10 +59,30 @@ func agree(said, answer Claims) error {
 			return Unavailablef("the server's answer is about another token: %s differs", c.name)
 		}
 	}
+	if said.Bound && answer.Bound && said.KeyThumbprint != answer.KeyThumbprint {
+		return Unavailablef("the server's answer is about another token: cnf differs")
+	}
 	if !answer.ExpiresAt.IsZero() && !answer.ExpiresAt.Equal(said.ExpiresAt) {
 		return Unavailablef("the server's answer is about another token: exp differs")
 	}
 	return nil
+}
+
+// complete adds to an active answer what the JWT says and the server left out. That the
+// text is the server's own needs no signature here: it called this very text active.
+func complete(answer, said Claims) Claims {
+	if !answer.Bound {
+		answer.Bound, answer.KeyThumbprint = said.Bound, said.KeyThumbprint
+	}
+	answer.ACR = cmp.Or(answer.ACR, said.ACR)
+	if answer.AuthTime.IsZero() {
+		answer.AuthTime = said.AuthTime
+	}
+	if answer.Groups == nil {
+		answer.Groups = said.Groups
+	}
+	answer.Other = answer.Other.or(said.Other)
+	return answer
 }
 
 // isVerdict reports an error that is about the token. Any other is an outage, and says

@@ -2,9 +2,13 @@ package token
 
 import "sync/atomic"
 
-// Metrics counts look-ups of any number of verifiers. A nil *Metrics counts nothing. It
-// knows no metrics library, since package policy must not link one.
-type Metrics struct{ lookups [len(results)]atomic.Uint64 }
+// Metrics counts look-ups of any number of verifiers, and the room that they have. A nil
+// *Metrics counts nothing. It knows no metrics library, since package policy must not link
+// one.
+type Metrics struct {
+	lookups [len(results)]atomic.Uint64
+	bound   atomic.Int64
+}
 
 // result of a look-up: an index into results.
 type result int
@@ -30,6 +34,16 @@ func (m *Metrics) Lookups() map[string]func() uint64 {
 		all[name] = m.lookups[i].Load
 	}
 	return all
+}
+
+// Bound is how many bytes of live facts all verifiers together may keep now: less while
+// memory is short.
+func (m *Metrics) Bound() int64 { return m.bound.Load() }
+
+func (m *Metrics) bind(more int64) {
+	if m != nil {
+		m.bound.Add(more)
+	}
 }
 
 func (m *Metrics) count(r result) {

@@ -18,38 +18,74 @@ import (
 // maxTime is the last second of the year 9999; later dates are attacks on arithmetic.
 const maxTime = 253402300799
 
+// usualMembers is room for the claims of Okta's tokens.
+const usualMembers = 14
+
 // Object is a JSON object of security-relevant members, kept as text until each is
 // asked for by its type.
 type Object map[string]jsontext.Value
 
 // ParseObject accepts exactly one JSON object: valid UTF-8, no duplicate names at any
 // depth, no two names that differ by case alone, nothing behind it. The caller has
-// capped the size of text.
+// capped the size of text, and does not change it afterwards: the Object shares it.
 func ParseObject(text []byte) (Object, error) {
-	var o Object
-	if err := json.Unmarshal(text, &o); err != nil {
+	r := objectReader{text: text, members: make(Object, usualMembers)}
+	// The decoder allows what the reader refuses: its own list of names costs more.
+	if err := json.Unmarshal(text, &r, jsontext.AllowDuplicateNames(true)); err != nil {
 		// The library's message quotes the input.
-		return nil, fmt.Errorf("not one strict JSON object")
+		return nil, errors.New("not one strict JSON object")
 	}
-	if o == nil {
-		return nil, fmt.Errorf("JSON null in place of an object")
+	if r.folds {
+		if err := checkCase(r.members); err != nil {
+			return nil, err
+		}
 	}
-	if err := checkCase(o); err != nil {
-		return nil, err
-	}
-	return o, nil
+	return r.members, nil
 }
 
-// checkCase refuses names that differ by case alone. Among names of small ASCII letters
-// there are none.
+// objectReader takes the members from where they stand in text, without copies.
+type objectReader struct {
+	text    []byte
+	members Object
+	// folds says that a name is not small.
+	folds bool
+}
+
+// UnmarshalJSONFrom refuses duplicate names at any depth; all else is the decoder's work.
+func (r *objectReader) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if begin, err := d.ReadToken(); err != nil || begin.Kind() != '{' {
+		return errors.Join(err, errors.New("not an object"))
+	}
+	count := 0
+	for ; d.PeekKind() == '"'; count++ {
+		quoted, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		name, err := unquote(quoted)
+		if err != nil {
+			return err
+		}
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if k := value.Kind(); (k == '{' || k == '[') && !value.IsValid() {
+			return errors.New("duplicate names inside")
+		}
+		end := int(d.InputOffset())
+		r.members[name] = r.text[end-len(value) : end : end]
+		r.folds = r.folds || !isSmall(name)
+	}
+	if len(r.members) != count {
+		return errors.New("duplicate names")
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// checkCase refuses names that differ by case alone.
 func checkCase(o Object) error {
-	small := true
-	for name := range o {
-		small = small && !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf || 'A' <= r && r <= 'Z' })
-	}
-	if small {
-		return nil
-	}
 	folded := make(map[string]struct{}, len(o))
 	for name := range o {
 		folded[strings.Map(fold, name)] = struct{}{}
@@ -58,6 +94,17 @@ func checkCase(o Object) error {
 		return errors.New("member names that differ by case alone")
 	}
 	return nil
+}
+
+// isSmall reports that name has no capital of ASCII and nothing beyond ASCII. No two such
+// names differ by case alone.
+func isSmall(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // fold returns the least of the characters that differ from r by case alone. Lowering
@@ -119,19 +166,38 @@ func (o Object) List(name string) ([]string, error) {
 		s, err := o.Text(name)
 		return []string{s}, err
 	}
-	var items []jsontext.Value
-	if v.Kind() != '[' || json.Unmarshal(v, &items) != nil {
+	var list textList
+	if v.Kind() != '[' || json.Unmarshal(v, &list) != nil {
 		return nil, fmt.Errorf("%s is not a list of strings", name)
 	}
-	list := make([]string, len(items))
-	for i, item := range items {
+	return list, nil
+}
+
+// textList is an array of strings and of nothing else: the library takes null for "".
+type textList []string
+
+// UnmarshalJSONFrom reads a whole array.
+func (l *textList) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	*l = textList{}
+	for d.PeekKind() == '"' {
+		item, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
 		s, err := unquote(item)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not a list of strings", name)
+			return err
 		}
-		list[i] = s
+		*l = append(*l, s)
 	}
-	return list, nil
+	end, err := d.ReadToken()
+	if err == nil && end.Kind() != ']' {
+		return errors.New("not a string")
+	}
+	return err
 }
 
 // Time returns a NumericDate (RFC 7519 section 2) of whole seconds between 1970 and
@@ -149,102 +215,4 @@ func (o Object) Time(name string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%s is not a date in whole seconds", name)
 	}
 	return time.Unix(int64(f), 0), nil
-}
-
-// ParseClaims reads the claims of an access token or of an introspection answer, which
-// name two of them differently (`scp` and `scope`, `cid` and `client_id`). Absent
-// claims stay zero. A claim of the wrong type is a plain error: the server broke its
-// contract. Two names that disagree are a *Error with Malformed.
-func ParseClaims(o Object) (Claims, error) {
-	p := claimsParser{object: o}
-	c := Claims{
-		Issuer:    p.text("iss"),
-		Subject:   p.text("sub"),
-		UserID:    p.text("uid"),
-		TokenID:   p.text("jti"),
-		Audience:  p.list("aud"),
-		Groups:    p.list("groups"),
-		ExpiresAt: p.time("exp"),
-		NotBefore: p.time("nbf"),
-		IssuedAt:  p.time("iat"),
-		ClientID:  p.clientID(),
-		Scopes:    p.scopes(),
-	}
-	_, c.Bound = o["cnf"]
-	if p.err != nil {
-		return Claims{}, p.err
-	}
-	return c, nil
-}
-
-// claimsParser keeps the first error.
-type claimsParser struct {
-	object Object
-	err    error
-}
-
-func (p *claimsParser) keep(err error) {
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-func (p *claimsParser) text(name string) string {
-	s, err := p.object.Text(name)
-	p.keep(err)
-	return s
-}
-
-func (p *claimsParser) list(name string) []string {
-	l, err := p.object.List(name)
-	p.keep(err)
-	return l
-}
-
-func (p *claimsParser) time(name string) time.Time {
-	t, err := p.object.Time(name)
-	p.keep(err)
-	return t
-}
-
-func (p *claimsParser) clientID() string {
-	long, short := p.text("client_id"), p.text("cid")
-	_, hasLong := p.object["client_id"]
-	if !hasLong {
-		return short
-	}
-	if _, hasShort := p.object["cid"]; hasShort && long != short {
-		p.keep(refuse(Malformed, "client_id and cid differ"))
-	}
-	return long
-}
-
-// scopes splits `scope` on blanks alone (RFC 6749 section 3.3); `scp` is a list whose
-// items are never split.
-func (p *claimsParser) scopes() []string {
-	scope := strings.FieldsFunc(p.text("scope"), func(r rune) bool { return r == ' ' })
-	_, hasScope := p.object["scope"]
-	scp := p.list("scp")
-	if !hasScope {
-		return scp
-	}
-	if _, hasScp := p.object["scp"]; hasScp && !sameSet(scope, scp) {
-		p.keep(refuse(Malformed, "scope and scp differ"))
-	}
-	return scope
-}
-
-func sameSet(a, b []string) bool {
-	set := make(map[string]bool, len(a))
-	for _, s := range a {
-		set[s] = true
-	}
-	seen := make(map[string]bool, len(b))
-	for _, s := range b {
-		if !set[s] {
-			return false
-		}
-		seen[s] = true
-	}
-	return len(seen) == len(set)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/durward/durward/policy/token"
 )
 
@@ -39,6 +41,28 @@ func TestParseObject(t *testing.T) {
 		if err == nil || o != nil {
 			t.Errorf("%s: accepted as %.60v", name, o)
 		}
+	}
+}
+
+// TestObjectShares: members are parts of the text, and what grows out of one spoils no
+// other.
+func TestObjectShares(t *testing.T) {
+	t.Parallel()
+	text := []byte(` { "a" : "x" , "\u0062":[ 1, {"c" : 2} ] ,"Cc":-1.50e3,"d":null } `)
+	o, err := token.ParseObject(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range o {
+		_ = append(o[name], "spoiled"...)
+	}
+	got := map[string]string{}
+	for name, value := range o {
+		got[name] = string(value)
+	}
+	want := map[string]string{"a": `"x"`, "b": `[ 1, {"c" : 2} ]`, "Cc": `-1.50e3`, "d": `null`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -129,6 +153,9 @@ func FuzzParseObject(f *testing.F) {
 			t.Fatalf("accepted %q", text)
 		}
 		for a := range o {
+			if string(o[a]) != string(lax[a]) {
+				t.Fatalf("%q is %q, want %q", a, o[a], lax[a])
+			}
 			for b := range o {
 				if a != b && strings.EqualFold(a, b) {
 					t.Fatalf("accepted %q beside %q", a, b)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -48,7 +49,8 @@ type Config struct {
 	// Opaque says that the server's tokens are not JWTs to us, or are encrypted ones:
 	// nothing is read from them, and only ByIntrospection can verify them.
 	Opaque bool
-	// MaxBytes bounds the cache of live tokens, roughly; zero means 256 MiB.
+	// MaxBytes bounds the cache of live tokens, roughly; zero means 256 MiB. Run takes from
+	// it while memory is short.
 	MaxBytes int64
 }
 
@@ -80,6 +82,8 @@ type Verifier struct {
 	families *families
 	seen     *memory
 	desk     *desk
+	// binding guards the bound of live.
+	binding sync.Mutex
 }
 
 // Parts are what a Verifier works with.
@@ -123,6 +127,7 @@ func NewVerifier(c Config, p Parts) (*Verifier, error) {
 		live: live, refused: refused, families: newFamilies(), seen: newMemory(),
 	}
 	v.desk = newDesk(v.ask, v.recall, p.Now)
+	v.metrics.bind(int64(live.most))
 	return v, nil
 }
 
@@ -130,6 +135,9 @@ func NewVerifier(c Config, p Parts) (*Verifier, error) {
 // that are waiting get an error, and so do later ones.
 func (v *Verifier) Close() {
 	v.desk.close()
+	v.binding.Lock()
+	v.bind(0)
+	v.binding.Unlock()
 	v.live.close()
 	v.refused.close()
 }

@@ -48,7 +48,7 @@ func try(cat *catalog.Catalogue, api *catalog.API, op *catalog.Operation, t toke
 		Authorization: []string{"Bearer " + t.Reveal()},
 	}
 	var trace policy.Trace
-	d := policy.Decide(cat, request, verify, now, &trace)
+	d := policy.Decide(cat, request, policy.Witness{Verify: verify, Now: now}, &trace)
 	r := operationTried{Methods: op.Methods, Path: under(api, op), Outcome: "allow", At: placeOf(op.At)}
 	if d.Allowed() {
 		return r

@@ -79,7 +79,7 @@ func explainAt(ctx context.Context, q Question, now func() time.Time) (*Report, 
 		request.Authorization = []string{"Bearer supposed"}
 	}
 	var trace policy.Trace
-	d := policy.Decide(cat, request, verify, now, &trace)
+	d := policy.Decide(cat, request, policy.Witness{Verify: verify, Now: now}, &trace)
 	return newReport(q, cat, request, d, trace), nil
 }
 

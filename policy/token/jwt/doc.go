@@ -9,5 +9,6 @@
 //
 // The package compares no claim with what was configured and no date with a clock: that
 // is the verifier's work. It sends nothing itself, decrypts nothing, knows no symmetric
-// algorithm, and ignores the keys and certificates that tokens bring along.
+// algorithm, and ignores the keys and certificates that tokens bring along. Signed is for
+// callers that read other objects by the same rules, with a key of their own choice.
 package jwt

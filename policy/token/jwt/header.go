@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/durward/durward/policy/token"
 )
@@ -18,6 +19,18 @@ const (
 	PS256 Algorithm = "PS256" // RSASSA-PSS, SHA-256, salt of 32 bytes exactly
 	ES256 Algorithm = "ES256" // ECDSA on P-256, SHA-256
 )
+
+// KeyType returns the `kty` of an algorithm's keys, or "" of an algorithm unknown here.
+func (a Algorithm) KeyType() string {
+	switch a {
+	case RS256, PS256:
+		return "RSA"
+	case ES256:
+		return "EC"
+	default:
+		return ""
+	}
+}
 
 // maxKeyID is the longest `kid` compared, in bytes; Okta's have 43.
 const maxKeyID = 256
@@ -38,6 +51,27 @@ var refusedMembers = []string{"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c", 
 // must be that of a JWT or of an access token (RFC 9068 section 2.1). Unknown members
 // are ignored, as RFC 7515 section 4 asks.
 func parseHeader(text []byte) (header, error) {
+	if l := latest.Load(); l != nil && string(text) == l.text {
+		return l.header, nil
+	}
+	h, err := readHeader(text)
+	if err == nil {
+		latest.Store(&known{string(text), h})
+	}
+	return h, err
+}
+
+// known is a header that was accepted.
+type known struct {
+	text   string
+	header header
+}
+
+// latest spares reading the same text again: but for the turn of a key, all tokens of a
+// server have the same header. A miss costs what it did.
+var latest atomic.Pointer[known]
+
+func readHeader(text []byte) (header, error) {
 	if !bounded(text) {
 		return header{}, errors.New("too many or too deep")
 	}
@@ -45,12 +79,8 @@ func parseHeader(text []byte) (header, error) {
 	if err != nil {
 		return header{}, err
 	}
-	for name := range o {
-		for _, refused := range refusedMembers {
-			if strings.EqualFold(name, refused) {
-				return header{}, fmt.Errorf("has %s", refused)
-			}
-		}
+	if err := refuseMembers(o, ""); err != nil {
+		return header{}, err
 	}
 	if err := checkType(o); err != nil {
 		return header{}, err
@@ -72,6 +102,18 @@ func parseHeader(text []byte) (header, error) {
 	default:
 		return header{}, &token.Error{Failure: token.SignatureInvalid, Cause: errors.New("alg is none that we verify")}
 	}
+}
+
+// refuseMembers finds members of refusedMembers in any case but for one, spelt as it is.
+func refuseMembers(o token.Object, but string) error {
+	for name := range o {
+		for _, refused := range refusedMembers {
+			if strings.EqualFold(name, refused) && name != but {
+				return fmt.Errorf("has %s", refused)
+			}
+		}
+	}
+	return nil
 }
 
 func checkType(o token.Object) error {

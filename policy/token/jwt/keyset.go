@@ -77,7 +77,7 @@ func algorithms(asked []Algorithm) ([]Algorithm, error) {
 		return []Algorithm{RS256}, nil
 	}
 	for _, a := range asked {
-		if keyType(a) == "" {
+		if a.KeyType() == "" {
 			return nil, fmt.Errorf("jwt: algorithm %q is not one of RS256, PS256 and ES256", a)
 		}
 	}

@@ -154,26 +154,29 @@ const (
 // that is not JSON it says nothing, but a strict parser gets no further in it than to
 // where the counts are right.
 func bounded(text []byte) bool {
-	quoted := false
 	depth, members, values := 0, 0, 0
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted && c == '\\':
-			i++
-		case quoted:
-		case c == '{', c == '[':
-			depth++
-		case c == '}', c == ']':
+		switch text[i] {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return false
+			}
+		case '}', ']':
 			depth--
-		case c == ':':
-			members++
-		case c == ',':
-			values++
-		}
-		if depth > maxDepth || members > maxMembers || values >= maxValues {
-			return false
+		case ':':
+			if members++; members > maxMembers {
+				return false
+			}
+		case ',':
+			if values++; values >= maxValues {
+				return false
+			}
 		}
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +160,33 @@ func TestAttackParse(t *testing.T) {
 			t.Errorf("%s %.80q: the error holds the token", a.row, a.name)
 		}
 	}
+}
+
+// TestHeaderSeenBefore: whatever header came before, and however many come at once, each
+// is judged by its own text.
+func TestHeaderSeenBefore(t *testing.T) {
+	t.Parallel()
+	cases := map[string]header{
+		`{"kid":"r1","alg":"RS256"}`: {RS256, "r1"}, `{"kid":"r2","alg":"RS256"}`: {RS256, "r2"},
+		`{"kid":"r1","alg":"ES256"}`: {ES256, "r1"}, `{"kid":"r1","alg":"RS256"} `: {RS256, "r1"},
+		`{"kid":"r1","alg":"none"}`: {}, `{"kid":"","alg":"RS256"}`: {}, `{"kid":"r1","alg":"RS256","crit":[]}`: {}, ``: {},
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 50 {
+				for text, want := range cases {
+					for range 2 {
+						got, err := parseHeader([]byte(text))
+						if got != want || (err == nil) != (want != header{}) {
+							t.Errorf("%s is %v, %v", text, got, err)
+						}
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestSplit: what token.Parse lets nobody try is refused here too.

@@ -33,24 +33,26 @@ func (k Key) verify(h header, c *compact) error {
 	if h.algorithm != k.algorithm {
 		return invalid("alg is not that of the key")
 	}
-	digest := sha256.Sum256([]byte(c.signed))
-	if !k.signs(digest[:], c.signature) {
+	if !k.algorithm.signs(k.public, c) {
 		return invalid("signature does not match")
 	}
 	return nil
 }
 
-func (k Key) signs(digest, signature []byte) bool {
-	switch public := k.public.(type) {
+// signs reports whether the signature is of this algorithm by this key. Where the key is of
+// another type it is not.
+func (a Algorithm) signs(public crypto.PublicKey, c *compact) bool {
+	digest := sha256.Sum256([]byte(c.signed))
+	switch public := public.(type) {
 	case *rsa.PublicKey:
-		switch k.algorithm {
+		switch a {
 		case RS256:
-			return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, signature) == nil
+			return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], c.signature) == nil
 		case PS256:
-			return rsa.VerifyPSS(public, crypto.SHA256, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], c.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}
 	case *ecdsa.PublicKey:
-		return k.algorithm == ES256 && signsES256(public, digest, signature)
+		return a == ES256 && signsES256(public, digest[:], c.signature)
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package okta
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,9 +47,13 @@ type Config struct {
 	Budget *Budget
 	// Metrics counts requests; nil counts nothing.
 	Metrics *Metrics
-	// Notify is called by Run when another secret or key was read, with nil, and when the
-	// file turned bad, with the reason. It must not block. It may be nil.
-	Notify func(error)
+	// Leeway is the difference of clocks that tokens are forgiven; a greater one is told in
+	// the log. Under 2 s none is.
+	Leeway time.Duration
+	// Log gets a line when credentials are read again, cannot be, or are refused, and when
+	// the clocks differ: one for each change, none for a request. It must not block. nil
+	// discards them.
+	Log *slog.Logger
 }
 
 // Client asks one authorization server. It is safe for concurrent use.
@@ -59,6 +64,8 @@ type Client struct {
 	budget      *Budget
 	breaker     *breaker
 	credentials *credentials
+	skew        skew
+	log         *slog.Logger
 	// jwksURI is where the keys are, if discovery said so.
 	jwksURI atomic.Pointer[string]
 	// fetchedAt tells when the keys in use were fetched.
@@ -97,8 +104,12 @@ func NewClient(c Config) (*Client, error) {
 	if c.Name == "" {
 		c.Name = c.Issuer
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	client := &Client{
 		config: c, host: hostOf(c.Issuer), budget: c.Budget, breaker: newBreaker(), credentials: credentials,
+		log: c.Log.With("authorization_server", c.Name),
 		http: &http.Client{
 			Transport: c.Transport,
 			// A 307 would carry token and secret to wherever the answer says.

@@ -53,8 +53,16 @@ func (c *Client) learnCredential(used *credential, r reply) {
 	switch r.status {
 	case http.StatusOK:
 		c.credentials.accepted(used)
+		if c.credentials.alarm.turn(false) {
+			c.log.Info("the server accepts our client credentials again")
+		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		c.credentials.reject()
+		if c.credentials.alarm.turn(true) {
+			c.log.Error("the server refuses our client credentials; checks that must ask it are denied with 503",
+				"status", r.status, "client_id", c.config.ClientID, "authentication", string(c.config.Auth),
+				"fix", "compare introspection.client_id, its authentication, and its secret or key with the application in Okta, and see that it is active")
+		}
 	}
 }
 

@@ -33,6 +33,8 @@ var (
 		"1 while the secret or key file cannot be used and what was read before is.", []string{"server"}, nil)
 	keysAgeDesc = prometheus.NewDesc("durward_okta_keys_age_seconds",
 		"How long ago the signing keys in use were fetched.", []string{"server"}, nil)
+	skewDesc = prometheus.NewDesc("durward_okta_clock_skew_seconds",
+		"How far the server's clock is ahead of ours, by the Date of its last answer.", []string{"server"}, nil)
 )
 
 // NewMetrics registers, by server (its configured name) and organization (its host):
@@ -45,7 +47,8 @@ var (
 //     cause: budget, bulkhead or breaker;
 //   - durward_okta_rate_limit_remaining{organization};
 //   - durward_okta_breaker_state, durward_okta_credentials_rejected,
-//     durward_okta_credentials_stale and durward_okta_keys_age_seconds, all {server}.
+//     durward_okta_credentials_stale, durward_okta_keys_age_seconds and
+//     durward_okta_clock_skew_seconds, all {server}; the last two once they are known.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -110,7 +113,7 @@ func (m *Metrics) remove(c *Client) {
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{remainingDesc, breakerDesc, rejectedDesc, staleDesc, keysAgeDesc} {
+	for _, d := range []*prometheus.Desc{remainingDesc, breakerDesc, rejectedDesc, staleDesc, keysAgeDesc, skewDesc} {
 		ch <- d
 	}
 }
@@ -137,6 +140,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(breakerDesc, float64(c.breaker.state()), c.config.Name)
 		gauge(rejectedDesc, oneIf(refused), c.config.Name)
 		gauge(staleDesc, oneIf(stale), c.config.Name)
+		if ahead, known := c.skew.read(); known {
+			gauge(skewDesc, ahead.Seconds(), c.config.Name)
+		}
 		if fetchedAt := c.fetchedAt.Load(); fetchedAt != nil {
 			if at := (*fetchedAt)(); !at.IsZero() {
 				gauge(keysAgeDesc, time.Since(at).Seconds(), c.config.Name)

@@ -29,6 +29,7 @@ type credentials struct {
 	text string
 	// refused says that the server refuses all there are; stale, that the file is bad.
 	refused, stale bool
+	alarm          alarm // that they are refused
 }
 
 func (c *credentials) get() *credential {
@@ -112,8 +113,11 @@ func (c *Client) Run(ctx context.Context) error {
 		if err != nil {
 			now = err.Error()
 		}
-		if c.config.Notify != nil && (changed || now != said) {
-			c.config.Notify(err)
+		switch {
+		case err != nil && now != said:
+			c.log.Error("the client's secret or key cannot be read; the old one stays in use", "error", now)
+		case err == nil && (changed || said != ""):
+			c.log.Info("the client's secret or key was read again")
 		}
 		said = now
 	}

@@ -28,7 +28,7 @@ type rotation struct {
 	mu    sync.Mutex
 	known map[string]bool
 	calls []string
-	notes []error
+	log   journal
 }
 
 // rotate runs f in a bubble beside a running client whose file holds "one".
@@ -42,7 +42,7 @@ func rotate(t *testing.T, f func(*rotation)) {
 		r.client = client(t, "https://example.okta.com", func(c *okta.Config) {
 			c.Name, c.ClientSecret, c.SecretFile = "main", "", r.path
 			c.Transport, c.Budget, c.Metrics = roundTrip(r.answer), b, okta.NewMetrics(r.metric)
-			c.Notify = func(err error) { r.notes = append(r.notes, err) }
+			c.Log = r.log.logger()
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -131,9 +131,7 @@ func TestRotation(t *testing.T) {
 			r.knows("two")
 			r.asks("", "two")
 			r.alarms("0", "0")
-			if len(r.notes) != 1 || r.notes[0] != nil {
-				t.Errorf("noted %v", r.notes)
-			}
+			r.log.mustBe(t, readAgain)
 		})
 	})
 	t.Run("file first", func(t *testing.T) {
@@ -177,15 +175,43 @@ func TestRotation(t *testing.T) {
 		t.Parallel()
 		rotate(t, func(r *rotation) {
 			r.knows()
-			r.asks(token.Unavailable, "one")
+			for range 20 {
+				r.asks(token.Unavailable, "one")
+			}
 			r.alarms("1", "0")
+			r.log.mustBe(t, refusing)
 			r.write("two")
 			r.tick()
 			r.asks(token.Unavailable, "two", "one")
 			r.alarms("1", "0")
 			r.knows("two")
 			r.asks("", "two")
+			r.asks("", "two")
 			r.alarms("0", "0")
+			r.log.mustBe(t, refusing, readAgain, accepting)
+			if text := r.log.String(); strings.Contains(text, canary) || !strings.Contains(text, "fix=") {
+				t.Errorf("the log shows the token or no fix:\n%s", text)
+			}
+		})
+	})
+	t.Run("T44 now and then", func(t *testing.T) {
+		t.Parallel()
+		rotate(t, func(r *rotation) {
+			for range 30 { // 30 s
+				r.knows()
+				r.asks(token.Unavailable, "one")
+				r.knows("one")
+				r.asks("", "one")
+				time.Sleep(time.Second)
+			}
+			r.knows()
+			r.asks(token.Unavailable, "one")
+			r.alarms("1", "0")
+			r.log.mustBe(t, refusing, accepting)
+			time.Sleep(30 * time.Second)
+			r.asks(token.Unavailable, "one")
+			r.asks(token.Unavailable, "one")
+			r.log.mustBe(t, refusing, accepting, refusing)
 		})
 	})
 }
@@ -209,19 +235,13 @@ func TestBadFile(t *testing.T) {
 			r.asks("", "one")
 			r.alarms("0", "1")
 		}
-		if len(r.notes) != 5 {
-			t.Errorf("noted %v", r.notes)
-		}
+		r.log.mustBe(t, unread, unread, unread, unread, unread)
 		r.write("one")
 		r.tick()
 		r.alarms("0", "0")
-		if len(r.notes) != 6 || r.notes[5] != nil {
-			t.Errorf("noted %v", r.notes)
-		}
-		for _, err := range r.notes {
-			if err != nil && strings.Contains(err.Error(), "one") {
-				t.Errorf("a secret is noted: %v", err)
-			}
+		r.log.mustBe(t, unread, unread, unread, unread, unread, readAgain)
+		if strings.Contains(r.log.String(), "xxx") {
+			t.Error("what was read is in the log")
 		}
 	})
 }

@@ -80,13 +80,15 @@ type reply struct {
 	took   time.Duration
 }
 
-// send counts and times a request, and reads its whole answer of at most limit bytes. The
+// send counts and times a request, and reads its whole answer of at most limit bytes; what
+// that says of the clocks is learned, whatever it says of the question. The
 // reply has a status where one came, even beside an error.
 func (c *Client) send(endpoint string, req *http.Request, limit int64) (reply, error) {
 	start := time.Now()
 	answer, err := c.roundTrip(req, limit)
 	answer.took = time.Since(start)
 	c.config.Metrics.observe(endpoint, codeOf(answer, err), answer.took)
+	c.learnClock(answer, start)
 	return answer, err
 }
 

@@ -17,6 +17,8 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -51,7 +53,11 @@ type Config struct {
 	// How long Envoy waits for a decision. Default 2s.
 	CheckTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=check_timeout,json=checkTimeout,proto3" json:"check_timeout,omitempty"`
 	// What is written about people to the log.
-	Log           *Log `protobuf:"bytes,10,opt,name=log,proto3" json:"log,omitempty"`
+	Log *Log `protobuf:"bytes,10,opt,name=log,proto3" json:"log,omitempty"`
+	// What backends are told about callers beside the x-auth-* headers.
+	Headers *Headers `protobuf:"bytes,11,opt,name=headers,proto3" json:"headers,omitempty"`
+	// Who is turned away before their tokens expire. It never lets anybody in.
+	Denials       []*Denial `protobuf:"bytes,12,rep,name=denials,proto3" json:"denials,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +162,170 @@ func (x *Config) GetLog() *Log {
 	return nil
 }
 
+func (x *Config) GetHeaders() *Headers {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Config) GetDenials() []*Denial {
+	if x != nil {
+		return x.Denials
+	}
+	return nil
+}
+
+// Headers maps claims to headers for backends. All of its names are Durward's: a
+// caller's copies are removed.
+type Headers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Begins the name of every header of claims. Default x-claim-. A change of it
+	// changes every gateway's listener.
+	Prefix string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// What follows the prefix, and the claim that is the header's value: its name, or
+	// the names on the way to it joined by dots.
+	Claims map[string]string `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Further headers, by the names of what was there before: oauth2-proxy or istio.
+	Preset        string `protobuf:"bytes,3,opt,name=preset,proto3" json:"preset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Headers) Reset() {
+	*x = Headers{}
+	mi := &file_durward_v1_config_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Headers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Headers) ProtoMessage() {}
+
+func (x *Headers) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Headers.ProtoReflect.Descriptor instead.
+func (*Headers) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Headers) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *Headers) GetClaims() map[string]string {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *Headers) GetPreset() string {
+	if x != nil {
+		return x.Preset
+	}
+	return ""
+}
+
+// Denial turns away a user, a client or one token. Exactly one of the three is
+// written.
+type Denial struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Okta's id of the user, the uid claim.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The OAuth client id.
+	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// The jti claim of one token.
+	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	// When the denial ends. Without it, it stays until it is removed.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// Why, for the log; the caller is not told.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Denial) Reset() {
+	*x = Denial{}
+	mi := &file_durward_v1_config_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Denial) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Denial) ProtoMessage() {}
+
+func (x *Denial) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Denial.ProtoReflect.Descriptor instead.
+func (*Denial) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Denial) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Denial) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *Denial) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+func (x *Denial) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *Denial) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Log says what is written about people to the log.
 type Log struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -168,7 +338,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_durward_v1_config_proto_msgTypes[1]
+	mi := &file_durward_v1_config_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -180,7 +350,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[1]
+	mi := &file_durward_v1_config_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -193,7 +363,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{1}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Log) GetUser() string {
@@ -218,7 +388,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_durward_v1_config_proto_msgTypes[2]
+	mi := &file_durward_v1_config_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +400,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[2]
+	mi := &file_durward_v1_config_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +413,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{2}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Gateway) GetName() string {
@@ -304,7 +474,7 @@ type AuthorizationServer struct {
 
 func (x *AuthorizationServer) Reset() {
 	*x = AuthorizationServer{}
-	mi := &file_durward_v1_config_proto_msgTypes[3]
+	mi := &file_durward_v1_config_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +486,7 @@ func (x *AuthorizationServer) String() string {
 func (*AuthorizationServer) ProtoMessage() {}
 
 func (x *AuthorizationServer) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[3]
+	mi := &file_durward_v1_config_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +499,7 @@ func (x *AuthorizationServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationServer.ProtoReflect.Descriptor instead.
 func (*AuthorizationServer) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{3}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AuthorizationServer) GetName() string {
@@ -416,7 +586,7 @@ type Introspection struct {
 
 func (x *Introspection) Reset() {
 	*x = Introspection{}
-	mi := &file_durward_v1_config_proto_msgTypes[4]
+	mi := &file_durward_v1_config_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +598,7 @@ func (x *Introspection) String() string {
 func (*Introspection) ProtoMessage() {}
 
 func (x *Introspection) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[4]
+	mi := &file_durward_v1_config_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +611,7 @@ func (x *Introspection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Introspection.ProtoReflect.Descriptor instead.
 func (*Introspection) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{4}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Introspection) GetClientId() string {
@@ -492,14 +662,25 @@ type TokenPolicy struct {
 	// How old a fact learned from Okta may be when a decision uses it. Default
 	// 30s, at most 1h; 0s asks for every request. Not beside verify: jwt, which asks
 	// nothing.
-	MaxAge        *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	MaxAge *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// Claims that a token holds.
+	Claims []*RequiredClaim `protobuf:"bytes,5,rep,name=claims,proto3" json:"claims,omitempty"`
+	// A CEL expression over token, request, application and api that is true.
+	Rule string `protobuf:"bytes,6,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Accept tokens that an application got for itself, with no user behind them.
+	MachineTokens bool `protobuf:"varint,7,opt,name=machine_tokens,json=machineTokens,proto3" json:"machine_tokens,omitempty"`
+	// The authentication context classes of which the sign-in reached one (the acr
+	// claim).
+	AcrValues []string `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`
+	// How long ago the sign-in may be (the auth_time claim).
+	MaxAuthAge    *durationpb.Duration `protobuf:"bytes,9,opt,name=max_auth_age,json=maxAuthAge,proto3" json:"max_auth_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TokenPolicy) Reset() {
 	*x = TokenPolicy{}
-	mi := &file_durward_v1_config_proto_msgTypes[5]
+	mi := &file_durward_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -511,7 +692,7 @@ func (x *TokenPolicy) String() string {
 func (*TokenPolicy) ProtoMessage() {}
 
 func (x *TokenPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[5]
+	mi := &file_durward_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -524,7 +705,7 @@ func (x *TokenPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenPolicy.ProtoReflect.Descriptor instead.
 func (*TokenPolicy) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TokenPolicy) GetName() string {
@@ -555,20 +736,131 @@ func (x *TokenPolicy) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+func (x *TokenPolicy) GetClaims() []*RequiredClaim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *TokenPolicy) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *TokenPolicy) GetMachineTokens() bool {
+	if x != nil {
+		return x.MachineTokens
+	}
+	return false
+}
+
+func (x *TokenPolicy) GetAcrValues() []string {
+	if x != nil {
+		return x.AcrValues
+	}
+	return nil
+}
+
+func (x *TokenPolicy) GetMaxAuthAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAuthAge
+	}
+	return nil
+}
+
+// RequiredClaim is what a claim must be. Exactly one of equals, one_of and contains is
+// written. An absent claim never passes.
+type RequiredClaim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The claim's name, or the names on the way to it joined by dots.
+	Claim string `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	// The text, number or boolean that the claim is.
+	Equals *structpb.Value `protobuf:"bytes,2,opt,name=equals,proto3" json:"equals,omitempty"`
+	// Texts, numbers or booleans of which the claim is one.
+	OneOf []*structpb.Value `protobuf:"bytes,3,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
+	// The text, number or boolean that the claim, a list, holds.
+	Contains      *structpb.Value `protobuf:"bytes,4,opt,name=contains,proto3" json:"contains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequiredClaim) Reset() {
+	*x = RequiredClaim{}
+	mi := &file_durward_v1_config_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequiredClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequiredClaim) ProtoMessage() {}
+
+func (x *RequiredClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequiredClaim.ProtoReflect.Descriptor instead.
+func (*RequiredClaim) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RequiredClaim) GetClaim() string {
+	if x != nil {
+		return x.Claim
+	}
+	return ""
+}
+
+func (x *RequiredClaim) GetEquals() *structpb.Value {
+	if x != nil {
+		return x.Equals
+	}
+	return nil
+}
+
+func (x *RequiredClaim) GetOneOf() []*structpb.Value {
+	if x != nil {
+		return x.OneOf
+	}
+	return nil
+}
+
+func (x *RequiredClaim) GetContains() *structpb.Value {
+	if x != nil {
+		return x.Contains
+	}
+	return nil
+}
+
 // Organization owns applications.
 type Organization struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name by which grants refer to it.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Its applications.
-	Applications  []*Application `protobuf:"bytes,2,rep,name=applications,proto3" json:"applications,omitempty"`
+	Applications []*Application `protobuf:"bytes,2,rep,name=applications,proto3" json:"applications,omitempty"`
+	// false turns away every application of the organization. Default true.
+	Enabled       *bool `protobuf:"varint,3,opt,name=enabled,proto3,oneof" json:"enabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Organization) Reset() {
 	*x = Organization{}
-	mi := &file_durward_v1_config_proto_msgTypes[6]
+	mi := &file_durward_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +872,7 @@ func (x *Organization) String() string {
 func (*Organization) ProtoMessage() {}
 
 func (x *Organization) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[6]
+	mi := &file_durward_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +885,7 @@ func (x *Organization) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Organization.ProtoReflect.Descriptor instead.
 func (*Organization) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{6}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Organization) GetName() string {
@@ -610,20 +902,29 @@ func (x *Organization) GetApplications() []*Application {
 	return nil
 }
 
+func (x *Organization) GetEnabled() bool {
+	if x != nil && x.Enabled != nil {
+		return *x.Enabled
+	}
+	return false
+}
+
 // Application is an OAuth client, known by its Okta client ids.
 type Application struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name by which grants refer to it, unique in its organization.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The client ids in Okta, byte for byte; usually one.
-	ClientIds     []string `protobuf:"bytes,2,rep,name=client_ids,json=clientIds,proto3" json:"client_ids,omitempty"`
+	ClientIds []string `protobuf:"bytes,2,rep,name=client_ids,json=clientIds,proto3" json:"client_ids,omitempty"`
+	// false turns the application away. Default true.
+	Enabled       *bool `protobuf:"varint,3,opt,name=enabled,proto3,oneof" json:"enabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Application) Reset() {
 	*x = Application{}
-	mi := &file_durward_v1_config_proto_msgTypes[7]
+	mi := &file_durward_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +936,7 @@ func (x *Application) String() string {
 func (*Application) ProtoMessage() {}
 
 func (x *Application) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[7]
+	mi := &file_durward_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +949,7 @@ func (x *Application) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Application.ProtoReflect.Descriptor instead.
 func (*Application) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{7}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Application) GetName() string {
@@ -665,6 +966,13 @@ func (x *Application) GetClientIds() []string {
 	return nil
 }
 
+func (x *Application) GetEnabled() bool {
+	if x != nil && x.Enabled != nil {
+		return *x.Enabled
+	}
+	return false
+}
+
 // API is a virtual API: a frontend on a backend.
 type API struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -677,14 +985,32 @@ type API struct {
 	// Name of the token policy of every operation that names none.
 	TokenPolicy string `protobuf:"bytes,4,opt,name=token_policy,json=tokenPolicy,proto3" json:"token_policy,omitempty"`
 	// What may be called; nothing else of the API answers.
-	Operations    []*Operation `protobuf:"bytes,5,rep,name=operations,proto3" json:"operations,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Operations []*Operation `protobuf:"bytes,5,rep,name=operations,proto3" json:"operations,omitempty"`
+	// Claims that a token holds, beside those of the token policy.
+	Claims []*RequiredClaim `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty"`
+	// A CEL expression over token, request, application and api that is true, beside that of the token policy.
+	Rule string `protobuf:"bytes,7,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The authentication context classes of which the sign-in reached one (the acr
+	// claim), of those that the token policy accepts too.
+	AcrValues []string `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`
+	// How long ago the sign-in may be (the auth_time claim); the shortest counts.
+	MaxAuthAge *durationpb.Duration `protobuf:"bytes,9,opt,name=max_auth_age,json=maxAuthAge,proto3" json:"max_auth_age,omitempty"`
+	// enforce (the default), or shadow: every request is judged and recorded, and passes
+	// whatever the verdict.
+	Mode string `protobuf:"bytes,10,opt,name=mode,proto3" json:"mode,omitempty"`
+	// Lets pages of other origins call the API. Envoy answers their preflights itself.
+	Cors *CORS `protobuf:"bytes,11,opt,name=cors,proto3" json:"cors,omitempty"`
+	// Tell clients where tokens for the API come from (RFC 9728).
+	ProtectedResource bool `protobuf:"varint,12,opt,name=protected_resource,json=protectedResource,proto3" json:"protected_resource,omitempty"`
+	// Leave the authorization header, and the token in it, to the backend.
+	ForwardAuthorization bool `protobuf:"varint,13,opt,name=forward_authorization,json=forwardAuthorization,proto3" json:"forward_authorization,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *API) Reset() {
 	*x = API{}
-	mi := &file_durward_v1_config_proto_msgTypes[8]
+	mi := &file_durward_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +1022,7 @@ func (x *API) String() string {
 func (*API) ProtoMessage() {}
 
 func (x *API) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[8]
+	mi := &file_durward_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1035,7 @@ func (x *API) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use API.ProtoReflect.Descriptor instead.
 func (*API) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *API) GetName() string {
@@ -747,20 +1073,163 @@ func (x *API) GetOperations() []*Operation {
 	return nil
 }
 
+func (x *API) GetClaims() []*RequiredClaim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *API) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *API) GetAcrValues() []string {
+	if x != nil {
+		return x.AcrValues
+	}
+	return nil
+}
+
+func (x *API) GetMaxAuthAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAuthAge
+	}
+	return nil
+}
+
+func (x *API) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *API) GetCors() *CORS {
+	if x != nil {
+		return x.Cors
+	}
+	return nil
+}
+
+func (x *API) GetProtectedResource() bool {
+	if x != nil {
+		return x.ProtectedResource
+	}
+	return false
+}
+
+func (x *API) GetForwardAuthorization() bool {
+	if x != nil {
+		return x.ForwardAuthorization
+	}
+	return false
+}
+
+// CORS lets pages of other origins call an API, and read why they were denied.
+type CORS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// scheme://host with a port where it is not the scheme's own, or
+	// scheme://*.example.com for every host below it.
+	AllowOrigins []string `protobuf:"bytes,1,rep,name=allow_origins,json=allowOrigins,proto3" json:"allow_origins,omitempty"`
+	// Request headers that a page may set beside authorization, content-type and dpop.
+	AllowHeaders []string `protobuf:"bytes,2,rep,name=allow_headers,json=allowHeaders,proto3" json:"allow_headers,omitempty"`
+	// Response headers that a page may read beside www-authenticate, retry-after and
+	// x-decision-id.
+	ExposeHeaders []string `protobuf:"bytes,3,rep,name=expose_headers,json=exposeHeaders,proto3" json:"expose_headers,omitempty"`
+	// Let pages send cookies and client certificates.
+	AllowCredentials bool `protobuf:"varint,4,opt,name=allow_credentials,json=allowCredentials,proto3" json:"allow_credentials,omitempty"`
+	// How long a browser may remember the answer to a preflight. Default 10m.
+	MaxAge        *durationpb.Duration `protobuf:"bytes,5,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CORS) Reset() {
+	*x = CORS{}
+	mi := &file_durward_v1_config_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CORS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CORS) ProtoMessage() {}
+
+func (x *CORS) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CORS.ProtoReflect.Descriptor instead.
+func (*CORS) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CORS) GetAllowOrigins() []string {
+	if x != nil {
+		return x.AllowOrigins
+	}
+	return nil
+}
+
+func (x *CORS) GetAllowHeaders() []string {
+	if x != nil {
+		return x.AllowHeaders
+	}
+	return nil
+}
+
+func (x *CORS) GetExposeHeaders() []string {
+	if x != nil {
+		return x.ExposeHeaders
+	}
+	return nil
+}
+
+func (x *CORS) GetAllowCredentials() bool {
+	if x != nil {
+		return x.AllowCredentials
+	}
+	return false
+}
+
+func (x *CORS) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
 // Frontend is where callers find the API.
 type Frontend struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exact hosts, *.example.com, or "*".
 	Hosts []string `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// The base path; "/" is the whole host.
-	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// The URLs under which callers find the hosts, without a path: what a DPoP proof is
+	// made for. Default: the URLs of the gateways.
+	External      []string `protobuf:"bytes,3,rep,name=external,proto3" json:"external,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Frontend) Reset() {
 	*x = Frontend{}
-	mi := &file_durward_v1_config_proto_msgTypes[9]
+	mi := &file_durward_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +1241,7 @@ func (x *Frontend) String() string {
 func (*Frontend) ProtoMessage() {}
 
 func (x *Frontend) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[9]
+	mi := &file_durward_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +1254,7 @@ func (x *Frontend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frontend.ProtoReflect.Descriptor instead.
 func (*Frontend) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Frontend) GetHosts() []string {
@@ -800,6 +1269,13 @@ func (x *Frontend) GetPath() string {
 		return x.Path
 	}
 	return ""
+}
+
+func (x *Frontend) GetExternal() []string {
+	if x != nil {
+		return x.External
+	}
+	return nil
 }
 
 // Backend is where Envoy sends what we allow.
@@ -817,7 +1293,7 @@ type Backend struct {
 
 func (x *Backend) Reset() {
 	*x = Backend{}
-	mi := &file_durward_v1_config_proto_msgTypes[10]
+	mi := &file_durward_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1305,7 @@ func (x *Backend) String() string {
 func (*Backend) ProtoMessage() {}
 
 func (x *Backend) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[10]
+	mi := &file_durward_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1318,7 @@ func (x *Backend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backend.ProtoReflect.Descriptor instead.
 func (*Backend) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Backend) GetUrl() string {
@@ -878,7 +1354,7 @@ type BackendTLS struct {
 
 func (x *BackendTLS) Reset() {
 	*x = BackendTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[11]
+	mi := &file_durward_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1366,7 @@ func (x *BackendTLS) String() string {
 func (*BackendTLS) ProtoMessage() {}
 
 func (x *BackendTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[11]
+	mi := &file_durward_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1379,7 @@ func (x *BackendTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendTLS.ProtoReflect.Descriptor instead.
 func (*BackendTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BackendTLS) GetCaFile() string {
@@ -925,14 +1401,23 @@ type Operation struct {
 	// Name of a token policy stricter than the API's.
 	TokenPolicy string `protobuf:"bytes,4,opt,name=token_policy,json=tokenPolicy,proto3" json:"token_policy,omitempty"`
 	// Anybody may call, without a token.
-	Public        bool `protobuf:"varint,5,opt,name=public,proto3" json:"public,omitempty"`
+	Public bool `protobuf:"varint,5,opt,name=public,proto3" json:"public,omitempty"`
+	// Claims that a token holds, beside those of the API and the token policy.
+	Claims []*RequiredClaim `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty"`
+	// A CEL expression over token, request, application and api that is true, beside those of the API and the token policy.
+	Rule string `protobuf:"bytes,7,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The authentication context classes of which the sign-in reached one (the acr
+	// claim), of those that the API and the token policy accept too.
+	AcrValues []string `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`
+	// How long ago the sign-in may be (the auth_time claim); the shortest counts.
+	MaxAuthAge    *durationpb.Duration `protobuf:"bytes,9,opt,name=max_auth_age,json=maxAuthAge,proto3" json:"max_auth_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_durward_v1_config_proto_msgTypes[12]
+	mi := &file_durward_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1429,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[12]
+	mi := &file_durward_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1442,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Operation) GetMethods() []string {
@@ -995,6 +1480,34 @@ func (x *Operation) GetPublic() bool {
 	return false
 }
 
+func (x *Operation) GetClaims() []*RequiredClaim {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *Operation) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Operation) GetAcrValues() []string {
+	if x != nil {
+		return x.AcrValues
+	}
+	return nil
+}
+
+func (x *Operation) GetMaxAuthAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAuthAge
+	}
+	return nil
+}
+
 // Scopes lists what a token must hold: one of the two lists is set.
 type Scopes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1008,7 +1521,7 @@ type Scopes struct {
 
 func (x *Scopes) Reset() {
 	*x = Scopes{}
-	mi := &file_durward_v1_config_proto_msgTypes[13]
+	mi := &file_durward_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1533,7 @@ func (x *Scopes) String() string {
 func (*Scopes) ProtoMessage() {}
 
 func (x *Scopes) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[13]
+	mi := &file_durward_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1546,7 @@ func (x *Scopes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scopes.ProtoReflect.Descriptor instead.
 func (*Scopes) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Scopes) GetAll() []string {
@@ -1068,7 +1581,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_durward_v1_config_proto_msgTypes[14]
+	mi := &file_durward_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1593,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[14]
+	mi := &file_durward_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1606,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Grant) GetApi() string {
@@ -1139,7 +1652,7 @@ type Listeners struct {
 
 func (x *Listeners) Reset() {
 	*x = Listeners{}
-	mi := &file_durward_v1_config_proto_msgTypes[15]
+	mi := &file_durward_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1664,7 @@ func (x *Listeners) String() string {
 func (*Listeners) ProtoMessage() {}
 
 func (x *Listeners) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[15]
+	mi := &file_durward_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1677,7 @@ func (x *Listeners) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listeners.ProtoReflect.Descriptor instead.
 func (*Listeners) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Listeners) GetCheck() *Listener {
@@ -1208,7 +1721,7 @@ type Listener struct {
 
 func (x *Listener) Reset() {
 	*x = Listener{}
-	mi := &file_durward_v1_config_proto_msgTypes[16]
+	mi := &file_durward_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1733,7 @@ func (x *Listener) String() string {
 func (*Listener) ProtoMessage() {}
 
 func (x *Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[16]
+	mi := &file_durward_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1746,7 @@ func (x *Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listener.ProtoReflect.Descriptor instead.
 func (*Listener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Listener) GetAddress() string {
@@ -1293,7 +1806,7 @@ type ListenerTLS struct {
 
 func (x *ListenerTLS) Reset() {
 	*x = ListenerTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[17]
+	mi := &file_durward_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1818,7 @@ func (x *ListenerTLS) String() string {
 func (*ListenerTLS) ProtoMessage() {}
 
 func (x *ListenerTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[17]
+	mi := &file_durward_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1831,7 @@ func (x *ListenerTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerTLS.ProtoReflect.Descriptor instead.
 func (*ListenerTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListenerTLS) GetCertFile() string {
@@ -1375,7 +1888,7 @@ type EnvoyTLS struct {
 
 func (x *EnvoyTLS) Reset() {
 	*x = EnvoyTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[18]
+	mi := &file_durward_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1900,7 @@ func (x *EnvoyTLS) String() string {
 func (*EnvoyTLS) ProtoMessage() {}
 
 func (x *EnvoyTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[18]
+	mi := &file_durward_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1913,7 @@ func (x *EnvoyTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvoyTLS.ProtoReflect.Descriptor instead.
 func (*EnvoyTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EnvoyTLS) GetCertFile() string {
@@ -1442,7 +1955,7 @@ type OpsListener struct {
 
 func (x *OpsListener) Reset() {
 	*x = OpsListener{}
-	mi := &file_durward_v1_config_proto_msgTypes[19]
+	mi := &file_durward_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1967,7 @@ func (x *OpsListener) String() string {
 func (*OpsListener) ProtoMessage() {}
 
 func (x *OpsListener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[19]
+	mi := &file_durward_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1980,7 @@ func (x *OpsListener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpsListener.ProtoReflect.Descriptor instead.
 func (*OpsListener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpsListener) GetAddress() string {
@@ -1482,7 +1995,7 @@ var File_durward_v1_config_proto protoreflect.FileDescriptor
 const file_durward_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"\x17durward/v1/config.proto\x12\n" +
-	"durward.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xad\x04\n" +
+	"durward.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x05\n" +
 	"\x06Config\x12!\n" +
 	"\aversion\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02\b\x01R\aversion\x12/\n" +
 	"\bgateways\x18\x02 \x03(\v2\x13.durward.v1.GatewayR\bgateways\x12T\n" +
@@ -1494,7 +2007,23 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\tlisteners\x18\b \x01(\v2\x15.durward.v1.ListenersR\tlisteners\x12Q\n" +
 	"\rcheck_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xe1\xeb\x17R\fcheckTimeout\x12!\n" +
 	"\x03log\x18\n" +
-	" \x01(\v2\x0f.durward.v1.LogR\x03log\"6\n" +
+	" \x01(\v2\x0f.durward.v1.LogR\x03log\x12-\n" +
+	"\aheaders\x18\v \x01(\v2\x13.durward.v1.HeadersR\aheaders\x127\n" +
+	"\adenials\x18\f \x03(\v2\x12.durward.v1.DenialB\t\xbaH\x06\x92\x01\x03\x10\x90NR\adenials\"\xbc\x02\n" +
+	"\aHeaders\x12I\n" +
+	"\x06prefix\x18\x01 \x01(\tB1\xbaH.\xd8\x01\x01r)2'^x-[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?-$R\x06prefix\x12t\n" +
+	"\x06claims\x18\x02 \x03(\v2\x1f.durward.v1.Headers.ClaimsEntryB;\xbaH8\x9a\x015\x10@\"(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$*\ar\x05\x10\x01\x18\xff\x01R\x06claims\x125\n" +
+	"\x06preset\x18\x03 \x01(\tB\x1d\xbaH\x1a\xd8\x01\x01r\x15R\foauth2-proxyR\x05istioR\x06preset\x1a9\n" +
+	"\vClaimsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcd\x01\n" +
+	"\x06Denial\x12!\n" +
+	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x06userId\x12%\n" +
+	"\tclient_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\bclientId\x12#\n" +
+	"\btoken_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\atokenId\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\"\n" +
+	"\x06reason\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x06reason\"6\n" +
 	"\x03Log\x12/\n" +
 	"\x04user\x18\x01 \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04hashR\x05clearR\x04noneR\x04user\"\x86\x01\n" +
 	"\aGateway\x12?\n" +
@@ -1520,19 +2049,38 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\vauth_method\x18\x03 \x01(\tBH\xbaHE\xd8\x01\x01r@R\x13client_secret_basicR\x12client_secret_postR\x0fprivate_key_jwtR\x04noneR\n" +
 	"authMethod\x12(\n" +
 	"\x10private_key_file\x18\x04 \x01(\tR\x0eprivateKeyFile\x12\x1f\n" +
-	"\x06key_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05keyId\"\x81\x02\n" +
+	"\x06key_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05keyId\"\x98\x04\n" +
 	"\vTokenPolicy\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12:\n" +
 	"\x14authorization_server\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x13authorizationServer\x127\n" +
 	"\x06verify\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1aR\rintrospectionR\x03jwtR\x04bothR\x06verify\x12<\n" +
-	"\amax_age\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x022\x00R\x06maxAge\"\x8c\x01\n" +
+	"\amax_age\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\b\xbaH\x05\xaa\x01\x022\x00R\x06maxAge\x12;\n" +
+	"\x06claims\x18\x05 \x03(\v2\x19.durward.v1.RequiredClaimB\b\xbaH\x05\x92\x01\x02\x10 R\x06claims\x12\x1c\n" +
+	"\x04rule\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x04rule\x12%\n" +
+	"\x0emachine_tokens\x18\a \x01(\bR\rmachineTokens\x12C\n" +
+	"\n" +
+	"acr_values\x18\b \x03(\tB$\xbaH!\x92\x01\x1e\x10\x10\x18\x01\"\x18r\x162\x14^[!#-\\[\\]-~]{1,255}$R\tacrValues\x12N\n" +
+	"\fmax_auth_age\x18\t \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\n" +
+	"maxAuthAge\"\xce\x01\n" +
+	"\rRequiredClaim\x12 \n" +
+	"\x05claim\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x05claim\x12.\n" +
+	"\x06equals\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x06equals\x127\n" +
+	"\x06one_of\x18\x03 \x03(\v2\x16.google.protobuf.ValueB\b\xbaH\x05\x92\x01\x02\x10@R\x05oneOf\x122\n" +
+	"\bcontains\x18\x04 \x01(\v2\x16.google.protobuf.ValueR\bcontains\"\xb7\x01\n" +
 	"\fOrganization\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12;\n" +
-	"\fapplications\x18\x02 \x03(\v2\x17.durward.v1.ApplicationR\fapplications\"\x95\x01\n" +
+	"\fapplications\x18\x02 \x03(\v2\x17.durward.v1.ApplicationR\fapplications\x12\x1d\n" +
+	"\aenabled\x18\x03 \x01(\bH\x00R\aenabled\x88\x01\x01B\n" +
+	"\n" +
+	"\b_enabled\"\xc0\x01\n" +
 	"\vApplication\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12E\n" +
 	"\n" +
-	"client_ids\x18\x02 \x03(\tB&\xbaH#\x92\x01 \b\x01\"\x1cr\x1a2\x18^[A-Za-z0-9._~-]{1,100}$R\tclientIds\"\x91\x02\n" +
+	"client_ids\x18\x02 \x03(\tB&\xbaH#\x92\x01 \b\x01\"\x1cr\x1a2\x18^[A-Za-z0-9._~-]{1,100}$R\tclientIds\x12\x1d\n" +
+	"\aenabled\x18\x03 \x01(\bH\x00R\aenabled\x88\x01\x01B\n" +
+	"\n" +
+	"\b_enabled\"\xba\x05\n" +
 	"\x03API\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x128\n" +
 	"\bfrontend\x18\x02 \x01(\v2\x14.durward.v1.FrontendB\x06\xbaH\x03\xc8\x01\x01R\bfrontend\x125\n" +
@@ -1540,10 +2088,28 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\ftoken_policy\x18\x04 \x01(\tR\vtokenPolicy\x125\n" +
 	"\n" +
 	"operations\x18\x05 \x03(\v2\x15.durward.v1.OperationR\n" +
-	"operations\"P\n" +
+	"operations\x12;\n" +
+	"\x06claims\x18\x06 \x03(\v2\x19.durward.v1.RequiredClaimB\b\xbaH\x05\x92\x01\x02\x10 R\x06claims\x12\x1c\n" +
+	"\x04rule\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x04rule\x12C\n" +
+	"\n" +
+	"acr_values\x18\b \x03(\tB$\xbaH!\x92\x01\x1e\x10\x10\x18\x01\"\x18r\x162\x14^[!#-\\[\\]-~]{1,255}$R\tacrValues\x12N\n" +
+	"\fmax_auth_age\x18\t \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\n" +
+	"maxAuthAge\x12-\n" +
+	"\x04mode\x18\n" +
+	" \x01(\tB\x19\xbaH\x16\xd8\x01\x01r\x11R\aenforceR\x06shadowR\x04mode\x12$\n" +
+	"\x04cors\x18\v \x01(\v2\x10.durward.v1.CORSR\x04cors\x12-\n" +
+	"\x12protected_resource\x18\f \x01(\bR\x11protectedResource\x123\n" +
+	"\x15forward_authorization\x18\r \x01(\bR\x14forwardAuthorization\"\xe1\x02\n" +
+	"\x04CORS\x12:\n" +
+	"\rallow_origins\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\xac\x02R\fallowOrigins\x12T\n" +
+	"\rallow_headers\x18\x02 \x03(\tB/\xbaH,\x92\x01)\x10@\x18\x01\"#r!2\x1f^[a-z0-9!#$%&'*+.^`|~-]{1,100}$R\fallowHeaders\x12V\n" +
+	"\x0eexpose_headers\x18\x03 \x03(\tB/\xbaH,\x92\x01)\x10@\x18\x01\"#r!2\x1f^[a-z0-9!#$%&'*+.^`|~-]{1,100}$R\rexposeHeaders\x12+\n" +
+	"\x11allow_credentials\x18\x04 \x01(\bR\x10allowCredentials\x12B\n" +
+	"\amax_age\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x06maxAge\"\x81\x01\n" +
 	"\bFrontend\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\b\x01\"\ar\x05\x10\x01\x18\xfd\x01R\x05hosts\x12\x1b\n" +
-	"\x04path\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04path\"\x92\x01\n" +
+	"\x04path\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04path\x12/\n" +
+	"\bexternal\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\ar\x05\x10\x01\x18\xac\x02R\bexternal\"\x92\x01\n" +
 	"\aBackend\x12\x19\n" +
 	"\x03url\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\x12(\n" +
 	"\x03tls\x18\x02 \x01(\v2\x16.durward.v1.BackendTLSR\x03tls\x12B\n" +
@@ -1551,13 +2117,19 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\"%\n" +
 	"\n" +
 	"BackendTLS\x12\x17\n" +
-	"\aca_file\x18\x01 \x01(\tR\x06caFile\"\xe7\x01\n" +
+	"\aca_file\x18\x01 \x01(\tR\x06caFile\"\xd7\x03\n" +
 	"\tOperation\x12V\n" +
 	"\amethods\x18\x01 \x03(\tB<\xbaH9\x92\x016\b\x01\x18\x01\"0r.R\x03GETR\x04HEADR\x04POSTR\x03PUTR\x05PATCHR\x06DELETER\aOPTIONSR\amethods\x12\x1b\n" +
 	"\x04path\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04path\x12*\n" +
 	"\x06scopes\x18\x03 \x01(\v2\x12.durward.v1.ScopesR\x06scopes\x12!\n" +
 	"\ftoken_policy\x18\x04 \x01(\tR\vtokenPolicy\x12\x16\n" +
-	"\x06public\x18\x05 \x01(\bR\x06public\"p\n" +
+	"\x06public\x18\x05 \x01(\bR\x06public\x12;\n" +
+	"\x06claims\x18\x06 \x03(\v2\x19.durward.v1.RequiredClaimB\b\xbaH\x05\x92\x01\x02\x10 R\x06claims\x12\x1c\n" +
+	"\x04rule\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x04rule\x12C\n" +
+	"\n" +
+	"acr_values\x18\b \x03(\tB$\xbaH!\x92\x01\x1e\x10\x10\x18\x01\"\x18r\x162\x14^[!#-\\[\\]-~]{1,255}$R\tacrValues\x12N\n" +
+	"\fmax_auth_age\x18\t \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\n" +
+	"maxAuthAge\"p\n" +
 	"\x06Scopes\x122\n" +
 	"\x03all\x18\x01 \x03(\tB \xbaH\x1d\x92\x01\x1a\"\x18r\x162\x14^[!#-\\[\\]-~]{1,255}$R\x03all\x122\n" +
 	"\x03any\x18\x02 \x03(\tB \xbaH\x1d\x92\x01\x1a\"\x18r\x162\x14^[!#-\\[\\]-~]{1,255}$R\x03any\"\x9e\x01\n" +
@@ -1604,60 +2176,82 @@ func file_durward_v1_config_proto_rawDescGZIP() []byte {
 	return file_durward_v1_config_proto_rawDescData
 }
 
-var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_durward_v1_config_proto_goTypes = []any{
-	(*Config)(nil),              // 0: durward.v1.Config
-	(*Log)(nil),                 // 1: durward.v1.Log
-	(*Gateway)(nil),             // 2: durward.v1.Gateway
-	(*AuthorizationServer)(nil), // 3: durward.v1.AuthorizationServer
-	(*Introspection)(nil),       // 4: durward.v1.Introspection
-	(*TokenPolicy)(nil),         // 5: durward.v1.TokenPolicy
-	(*Organization)(nil),        // 6: durward.v1.Organization
-	(*Application)(nil),         // 7: durward.v1.Application
-	(*API)(nil),                 // 8: durward.v1.API
-	(*Frontend)(nil),            // 9: durward.v1.Frontend
-	(*Backend)(nil),             // 10: durward.v1.Backend
-	(*BackendTLS)(nil),          // 11: durward.v1.BackendTLS
-	(*Operation)(nil),           // 12: durward.v1.Operation
-	(*Scopes)(nil),              // 13: durward.v1.Scopes
-	(*Grant)(nil),               // 14: durward.v1.Grant
-	(*Listeners)(nil),           // 15: durward.v1.Listeners
-	(*Listener)(nil),            // 16: durward.v1.Listener
-	(*ListenerTLS)(nil),         // 17: durward.v1.ListenerTLS
-	(*EnvoyTLS)(nil),            // 18: durward.v1.EnvoyTLS
-	(*OpsListener)(nil),         // 19: durward.v1.OpsListener
-	(*durationpb.Duration)(nil), // 20: google.protobuf.Duration
+	(*Config)(nil),                // 0: durward.v1.Config
+	(*Headers)(nil),               // 1: durward.v1.Headers
+	(*Denial)(nil),                // 2: durward.v1.Denial
+	(*Log)(nil),                   // 3: durward.v1.Log
+	(*Gateway)(nil),               // 4: durward.v1.Gateway
+	(*AuthorizationServer)(nil),   // 5: durward.v1.AuthorizationServer
+	(*Introspection)(nil),         // 6: durward.v1.Introspection
+	(*TokenPolicy)(nil),           // 7: durward.v1.TokenPolicy
+	(*RequiredClaim)(nil),         // 8: durward.v1.RequiredClaim
+	(*Organization)(nil),          // 9: durward.v1.Organization
+	(*Application)(nil),           // 10: durward.v1.Application
+	(*API)(nil),                   // 11: durward.v1.API
+	(*CORS)(nil),                  // 12: durward.v1.CORS
+	(*Frontend)(nil),              // 13: durward.v1.Frontend
+	(*Backend)(nil),               // 14: durward.v1.Backend
+	(*BackendTLS)(nil),            // 15: durward.v1.BackendTLS
+	(*Operation)(nil),             // 16: durward.v1.Operation
+	(*Scopes)(nil),                // 17: durward.v1.Scopes
+	(*Grant)(nil),                 // 18: durward.v1.Grant
+	(*Listeners)(nil),             // 19: durward.v1.Listeners
+	(*Listener)(nil),              // 20: durward.v1.Listener
+	(*ListenerTLS)(nil),           // 21: durward.v1.ListenerTLS
+	(*EnvoyTLS)(nil),              // 22: durward.v1.EnvoyTLS
+	(*OpsListener)(nil),           // 23: durward.v1.OpsListener
+	nil,                           // 24: durward.v1.Headers.ClaimsEntry
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 27: google.protobuf.Value
 }
 var file_durward_v1_config_proto_depIdxs = []int32{
-	2,  // 0: durward.v1.Config.gateways:type_name -> durward.v1.Gateway
-	3,  // 1: durward.v1.Config.authorization_servers:type_name -> durward.v1.AuthorizationServer
-	5,  // 2: durward.v1.Config.token_policies:type_name -> durward.v1.TokenPolicy
-	6,  // 3: durward.v1.Config.organizations:type_name -> durward.v1.Organization
-	8,  // 4: durward.v1.Config.apis:type_name -> durward.v1.API
-	14, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
-	15, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
-	20, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
-	1,  // 8: durward.v1.Config.log:type_name -> durward.v1.Log
-	4,  // 9: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
-	20, // 10: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
-	20, // 11: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
-	7,  // 12: durward.v1.Organization.applications:type_name -> durward.v1.Application
-	9,  // 13: durward.v1.API.frontend:type_name -> durward.v1.Frontend
-	10, // 14: durward.v1.API.backend:type_name -> durward.v1.Backend
-	12, // 15: durward.v1.API.operations:type_name -> durward.v1.Operation
-	11, // 16: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
-	20, // 17: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
-	13, // 18: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
-	16, // 19: durward.v1.Listeners.check:type_name -> durward.v1.Listener
-	16, // 20: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
-	19, // 21: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
-	17, // 22: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
-	18, // 23: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	4,  // 0: durward.v1.Config.gateways:type_name -> durward.v1.Gateway
+	5,  // 1: durward.v1.Config.authorization_servers:type_name -> durward.v1.AuthorizationServer
+	7,  // 2: durward.v1.Config.token_policies:type_name -> durward.v1.TokenPolicy
+	9,  // 3: durward.v1.Config.organizations:type_name -> durward.v1.Organization
+	11, // 4: durward.v1.Config.apis:type_name -> durward.v1.API
+	18, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
+	19, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
+	25, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
+	3,  // 8: durward.v1.Config.log:type_name -> durward.v1.Log
+	1,  // 9: durward.v1.Config.headers:type_name -> durward.v1.Headers
+	2,  // 10: durward.v1.Config.denials:type_name -> durward.v1.Denial
+	24, // 11: durward.v1.Headers.claims:type_name -> durward.v1.Headers.ClaimsEntry
+	26, // 12: durward.v1.Denial.until:type_name -> google.protobuf.Timestamp
+	6,  // 13: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
+	25, // 14: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
+	25, // 15: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
+	8,  // 16: durward.v1.TokenPolicy.claims:type_name -> durward.v1.RequiredClaim
+	25, // 17: durward.v1.TokenPolicy.max_auth_age:type_name -> google.protobuf.Duration
+	27, // 18: durward.v1.RequiredClaim.equals:type_name -> google.protobuf.Value
+	27, // 19: durward.v1.RequiredClaim.one_of:type_name -> google.protobuf.Value
+	27, // 20: durward.v1.RequiredClaim.contains:type_name -> google.protobuf.Value
+	10, // 21: durward.v1.Organization.applications:type_name -> durward.v1.Application
+	13, // 22: durward.v1.API.frontend:type_name -> durward.v1.Frontend
+	14, // 23: durward.v1.API.backend:type_name -> durward.v1.Backend
+	16, // 24: durward.v1.API.operations:type_name -> durward.v1.Operation
+	8,  // 25: durward.v1.API.claims:type_name -> durward.v1.RequiredClaim
+	25, // 26: durward.v1.API.max_auth_age:type_name -> google.protobuf.Duration
+	12, // 27: durward.v1.API.cors:type_name -> durward.v1.CORS
+	25, // 28: durward.v1.CORS.max_age:type_name -> google.protobuf.Duration
+	15, // 29: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
+	25, // 30: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
+	17, // 31: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
+	8,  // 32: durward.v1.Operation.claims:type_name -> durward.v1.RequiredClaim
+	25, // 33: durward.v1.Operation.max_auth_age:type_name -> google.protobuf.Duration
+	20, // 34: durward.v1.Listeners.check:type_name -> durward.v1.Listener
+	20, // 35: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
+	23, // 36: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
+	21, // 37: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
+	22, // 38: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_durward_v1_config_proto_init() }
@@ -1665,13 +2259,15 @@ func file_durward_v1_config_proto_init() {
 	if File_durward_v1_config_proto != nil {
 		return
 	}
+	file_durward_v1_config_proto_msgTypes[9].OneofWrappers = []any{}
+	file_durward_v1_config_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_durward_v1_config_proto_rawDesc), len(file_durward_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
