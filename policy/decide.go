@@ -64,7 +64,7 @@ func (j *judgement) judge() contract.Reason {
 		return r
 	}
 	if op := j.d.Operation; op != nil && op.Public {
-		j.pass("operation", op.At, op.Path.String(), "public")
+		j.pass(contract.StepOperation, op.At, op.Path.String(), "public")
 		return ""
 	}
 	for _, step := range [...]func(*judgement) contract.Reason{
@@ -80,13 +80,13 @@ func (j *judgement) judge() contract.Reason {
 }
 
 // pass and fail record a step; what was found is put together only for a trace.
-func (j *judgement) pass(name string, at catalog.Position, expected string, found ...string) {
+func (j *judgement) pass(name contract.Step, at catalog.Position, expected string, found ...string) {
 	if j.trace != nil {
 		j.trace.Steps = append(j.trace.Steps, Step{Name: name, OK: true, Expected: expected, Found: strings.Join(found, " "), At: at})
 	}
 }
 
-func (j *judgement) fail(name string, at catalog.Position, expected string, found ...string) {
+func (j *judgement) fail(name contract.Step, at catalog.Position, expected string, found ...string) {
 	if j.trace != nil {
 		j.trace.Steps = append(j.trace.Steps, Step{Name: name, Expected: expected, Found: strings.Join(found, " "), At: at})
 	}
@@ -97,22 +97,22 @@ func (j *judgement) findAPI() contract.Reason {
 	if err != nil {
 		j.d.API = j.shadowAPI()
 		j.d.Detail = err.Error()
-		j.fail("request", catalog.Position{}, "one method, host and canonical path", err.Error())
+		j.fail(contract.StepRequest, catalog.Position{}, "one method, host and canonical path", err.Error())
 		return contract.RequestMalformed
 	}
 	j.target = target
 	if !j.request.hasAPI() || j.cat == nil {
-		j.fail("api", catalog.Position{}, "a route that belongs to an API", "none")
+		j.fail(contract.StepAPI, catalog.Position{}, "a route that belongs to an API", "none")
 		return contract.APIUnknown
 	}
 	// A route of an older configuration may name an API that is gone or has moved.
 	api := j.cat.API(j.request.API)
 	if api == nil || !api.ServesHost(target.host) || !api.Covers(target.path) {
-		j.fail("api", catalog.Position{}, "an API of this configuration", j.request.API)
+		j.fail(contract.StepAPI, catalog.Position{}, "an API of this configuration", j.request.API)
 		return contract.APIUnknown
 	}
 	j.d.API = api
-	j.pass("api", api.At, api.Name, target.host, target.path)
+	j.pass(contract.StepAPI, api.At, api.Name, target.host, target.path)
 	return ""
 }
 
@@ -148,7 +148,7 @@ func (j *judgement) findOperation() contract.Reason {
 func (j *judgement) authenticate() contract.Reason {
 	c, reason := findCredential(j.request.Authorization, j.target.query)
 	if reason != "" {
-		j.fail("credential", catalog.Position{}, "one access token in the authorization header", string(reason))
+		j.fail(contract.StepCredential, catalog.Position{}, "one access token in the authorization header", string(reason))
 		return reason
 	}
 	j.d.Token = c.token
@@ -159,19 +159,19 @@ func (j *judgement) authenticate() contract.Reason {
 	fact, err := j.by.Verify(p, c.token)
 	j.now = j.by.Now()
 	if err != nil {
-		return j.refuseToken("token", p, err)
+		return j.refuseToken(contract.StepToken, p, err)
 	}
 	// The fact may be older than this check: only the present says whether it expired.
 	if fact.Claims.ExpiredAt(j.now) {
-		return j.refuseToken("token", p, &token.Error{Failure: token.Expired})
+		return j.refuseToken(contract.StepToken, p, &token.Error{Failure: token.Expired})
 	}
 	j.d.Fact = fact
 	if fact.Claims.UserID == "" && !p.MachineTokens {
-		j.fail("token", p.At, "a person's token", "a machine's token")
+		j.fail(contract.StepToken, p.At, "a person's token", "a machine's token")
 		return contract.TokenTypeWrong
 	}
 	if j.trace != nil {
-		j.pass("token", p.At, p.Name, "active until", fact.Claims.ExpiresAt.UTC().Format(time.RFC3339))
+		j.pass(contract.StepToken, p.At, p.Name, "active until", fact.Claims.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return j.checkBinding(c, p)
 }
@@ -183,16 +183,16 @@ func (j *judgement) checkBinding(c credential, p *catalog.TokenPolicy) contract.
 	case !claims.Bound && !c.proven:
 		return ""
 	case !claims.Bound:
-		j.fail("proof", p.At, "a token that is bound to a key", "a bearer token under DPoP")
+		j.fail(contract.StepProof, p.At, "a token that is bound to a key", "a bearer token under DPoP")
 		return contract.BindingMismatch
 	case !c.proven:
-		j.fail("proof", p.At, "the scheme DPoP", "a bound token under Bearer")
+		j.fail(contract.StepProof, p.At, "the scheme DPoP", "a bound token under Bearer")
 		return contract.BindingMismatch
 	case claims.KeyThumbprint == "":
-		j.fail("proof", p.At, "a token that is bound to a DPoP key alone", "another binding")
+		j.fail(contract.StepProof, p.At, "a token that is bound to a DPoP key alone", "another binding")
 		return contract.BindingMismatch
 	case j.by.Prove == nil:
-		return j.refuseToken("proof", p, errors.New("nobody here can check a proof"))
+		return j.refuseToken(contract.StepProof, p, errors.New("nobody here can check a proof"))
 	}
 	proof := token.Proof{
 		Headers: j.request.Proofs, Method: j.request.Method,
@@ -202,9 +202,9 @@ func (j *judgement) checkBinding(c credential, p *catalog.TokenPolicy) contract.
 		proof.URLs = append(proof.URLs, origin+j.target.path)
 	}
 	if err := j.by.Prove(proof); err != nil {
-		return j.refuseToken("proof", p, err)
+		return j.refuseToken(contract.StepProof, p, err)
 	}
-	j.pass("proof", p.At, "a proof of the token's key", claims.KeyThumbprint)
+	j.pass(contract.StepProof, p.At, "a proof of the token's key", claims.KeyThumbprint)
 	return ""
 }
 
@@ -225,7 +225,7 @@ var refusals = map[token.Failure]contract.Reason{
 	token.BindingMismatch:  contract.BindingMismatch,
 }
 
-func (j *judgement) refuseToken(step string, p *catalog.TokenPolicy, err error) contract.Reason {
+func (j *judgement) refuseToken(step contract.Step, p *catalog.TokenPolicy, err error) contract.Reason {
 	j.d.Detail = err.Error()
 	j.fail(step, p.At, p.Name, err.Error())
 	var known *token.Error
@@ -247,7 +247,7 @@ func (j *judgement) findDenial() contract.Reason {
 		return ""
 	}
 	j.d.Detail = "denied: " + d.Reason
-	j.fail("denial", d.At, "no denial of the user, client or token", d.Reason)
+	j.fail(contract.StepDenial, d.At, "no denial of the user, client or token", d.Reason)
 	return contract.TokenRevoked
 }
 
@@ -256,7 +256,7 @@ func (j *judgement) findApplication() contract.Reason {
 	app := j.cat.Client(id)
 	if app == nil {
 		j.d.Detail = "client " + id
-		j.fail("client", catalog.Position{}, "the client id of an application", id)
+		j.fail(contract.StepClient, catalog.Position{}, "the client id of an application", id)
 		return contract.ClientUnknown
 	}
 	j.d.Application = app
@@ -265,10 +265,10 @@ func (j *judgement) findApplication() contract.Reason {
 		if !app.Disabled {
 			at = app.Organization.At
 		}
-		j.fail("client", at, "an application that is enabled", app.Name)
+		j.fail(contract.StepClient, at, "an application that is enabled", app.Name)
 		return contract.ApplicationDisabled
 	}
-	j.pass("client", app.At, app.Name, id)
+	j.pass(contract.StepClient, app.At, app.Name, id)
 	return ""
 }
 
@@ -276,15 +276,15 @@ func (j *judgement) checkGrant() contract.Reason {
 	app, api := j.d.Application, j.d.API
 	if !api.OrganizationGranted(app.Organization) {
 		j.d.Detail = fmt.Sprintf("organization %s has no access to %s", app.Organization.Name, api.Name)
-		j.fail("grant", api.At, "access for organization "+app.Organization.Name, "none")
+		j.fail(contract.StepGrant, api.At, "access for organization "+app.Organization.Name, "none")
 		return contract.GrantMissing
 	}
 	if !api.ApplicationGranted(app) {
 		j.d.Detail = fmt.Sprintf("application %s is not granted %s", app.Name, api.Name)
-		j.fail("grant", api.GrantAt(app.Organization), "a grant for application "+app.Name, "its organization's access alone")
+		j.fail(contract.StepGrant, api.GrantAt(app.Organization), "a grant for application "+app.Name, "its organization's access alone")
 		return contract.GrantMissing
 	}
-	j.pass("grant", api.GrantAt(app.Organization), api.Name, app.Organization.Name, app.Name)
+	j.pass(contract.StepGrant, api.GrantAt(app.Organization), api.Name, app.Organization.Name, app.Name)
 	return ""
 }
 
@@ -292,10 +292,10 @@ func (j *judgement) tellOperation() contract.Reason {
 	op := j.d.Operation
 	if op == nil {
 		j.d.PathKnown, j.d.Methods = j.match.PathKnown, j.match.Allow
-		j.fail("operation", j.d.API.At, "an operation of "+j.d.API.Name, j.request.Method, j.target.path)
+		j.fail(contract.StepOperation, j.d.API.At, "an operation of "+j.d.API.Name, j.request.Method, j.target.path)
 		return contract.OperationUnknown
 	}
-	j.pass("operation", op.At, op.Path.String(), j.request.Method, j.target.path)
+	j.pass(contract.StepOperation, op.At, op.Path.String(), j.request.Method, j.target.path)
 	return ""
 }
 
@@ -316,11 +316,11 @@ func (j *judgement) checkScopes() contract.Reason {
 		if !all && len(needed) > 0 {
 			j.d.Scopes = needed[:1]
 		}
-		j.fail("scope", op.At, strings.Join(needed, " "), c.Scopes...)
+		j.fail(contract.StepScope, op.At, strings.Join(needed, " "), c.Scopes...)
 		return contract.ScopeMissing
 	}
 	if j.trace != nil {
-		j.pass("scope", op.At, strings.Join(needed, " "), c.Scopes...)
+		j.pass(contract.StepScope, op.At, strings.Join(needed, " "), c.Scopes...)
 	}
 	return ""
 }
@@ -329,7 +329,7 @@ func (j *judgement) nameCaller() contract.Reason {
 	headers, err := identity(j.d, j.cat.Headers.Claims)
 	if err != nil {
 		j.d.Detail = err.Error()
-		j.fail("identity", catalog.Position{}, "claims that fit the identity headers", err.Error())
+		j.fail(contract.StepIdentity, catalog.Position{}, "claims that fit the identity headers", err.Error())
 		return contract.ClaimMismatch
 	}
 	j.d.Identity = headers

@@ -203,6 +203,7 @@ func TestDecideReasons(t *testing.T) {
 			if !d.Allowed() && d.Identity != nil {
 				t.Error("a denied request has an identity")
 			}
+			mustFollowChecks(t, d, trace)
 			if len(trace.Steps) == 0 || trace.Steps[len(trace.Steps)-1].OK != d.Allowed() {
 				t.Errorf("the trace does not end as the decision does: %+v", trace.Steps)
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 	"pgregory.net/rapid"
 
 	"github.com/durward/durward/policy"
@@ -13,8 +14,8 @@ import (
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
 
-// removals are the ways to take something away from a configuration. Each says whether
-// it found anything to take.
+// removals are the ways to take something away from a configuration, or to ask for more.
+// Each says whether it found anything to change.
 var removals = map[string]func(*rapid.T, *durwardv1.Config) bool{
 	"grant": func(t *rapid.T, cfg *durwardv1.Config) bool { return drop(t, &cfg.Grants) },
 	"application of a grant": func(t *rapid.T, cfg *durwardv1.Config) bool {
@@ -52,6 +53,41 @@ var removals = map[string]func(*rapid.T, *durwardv1.Config) bool{
 		api := one(t, "api", cfg.Apis...)
 		return len(api.Operations) > 1 && drop(t, &api.Operations)
 	},
+	"denial": func(t *rapid.T, cfg *durwardv1.Config) bool {
+		d := one(t, "denial", &durwardv1.Denial{UserId: "00uALICE"}, &durwardv1.Denial{ClientId: "0oa00"}, &durwardv1.Denial{TokenId: "AT.1"})
+		if slices.ContainsFunc(cfg.Denials, func(o *durwardv1.Denial) bool { return o.UserId+o.ClientId+o.TokenId == d.UserId+d.ClientId+d.TokenId }) {
+			return false
+		}
+		cfg.Denials = append(cfg.Denials, &durwardv1.Denial{UserId: d.UserId, ClientId: d.ClientId, TokenId: d.TokenId, Reason: "added"})
+		return true
+	},
+	"enabled": func(t *rapid.T, cfg *durwardv1.Config) bool {
+		org := one(t, "organization", cfg.Organizations...)
+		if one(t, "all", true, false) || len(org.Applications) == 0 {
+			org.Enabled = proto.Bool(false)
+		} else {
+			one(t, "application", org.Applications...).Enabled = proto.Bool(false)
+		}
+		return true
+	},
+	"machine tokens": func(t *rapid.T, cfg *durwardv1.Config) bool {
+		p := one(t, "token policy", cfg.TokenPolicies...)
+		accepted := p.MachineTokens
+		p.MachineTokens = false
+		return accepted
+	},
+	"requirement of a token policy": func(t *rapid.T, cfg *durwardv1.Config) bool {
+		p := one(t, "token policy", cfg.TokenPolicies...)
+		return askMore(t, &p.Claims, &p.Rule, &p.AcrValues)
+	},
+	"requirement of an API": func(t *rapid.T, cfg *durwardv1.Config) bool {
+		api := one(t, "api", cfg.Apis...)
+		return askMore(t, &api.Claims, &api.Rule, &api.AcrValues)
+	},
+	"requirement of an operation": func(t *rapid.T, cfg *durwardv1.Config) bool {
+		op := one(t, "operation", one(t, "api", cfg.Apis...).Operations...)
+		return !op.Public && askMore(t, &op.Claims, &op.Rule, &op.AcrValues)
+	},
 	"scopes of any": func(t *rapid.T, cfg *durwardv1.Config) bool {
 		some := false
 		for _, api := range cfg.Apis {
@@ -61,6 +97,24 @@ var removals = map[string]func(*rapid.T, *durwardv1.Config) bool{
 		}
 		return some
 	},
+}
+
+// askMore adds what drawNeeds may leave out.
+func askMore(t *rapid.T, claims *[]*durwardv1.RequiredClaim, rule *string, acr *[]string) bool {
+	switch one(t, "requirement", "claim", "rule", "sign-in") {
+	case "claim":
+		*claims = append(*claims, &durwardv1.RequiredClaim{Claim: "department", Equals: structpb.NewStringValue("finance")})
+	case "rule":
+		if *rule == "" {
+			*rule = "true"
+		}
+		*rule = "(" + *rule + `) && token.claims.department == "finance"`
+	default:
+		if len(*acr) == 0 {
+			*acr = []string{"phr"}
+		}
+	}
+	return true
 }
 
 // drop removes one element of a list.
@@ -138,8 +192,8 @@ func TestP02(t *testing.T) {
 
 // mustNotOpen fails where a denial became an allow without excuse. It returns 1 where an allow became a denial, else 0.
 func mustNotOpen(t *rapid.T, before, after *catalog.Catalogue, r policy.Request, had, has map[string]belief, excused func() bool) int {
-	then := policy.Decide(before, r, policy.Witness{Verify: verifier(had), Now: clock}, nil)
-	now := policy.Decide(after, r, policy.Witness{Verify: verifier(has), Now: clock}, nil)
+	then := policy.Decide(before, r, witness(had), nil)
+	now := policy.Decide(after, r, witness(has), nil)
 	if !then.Allowed() && now.Allowed() && !excused() {
 		t.Fatalf("%+v was denied (%s) and is allowed", r, then.Reason)
 	}

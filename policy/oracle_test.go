@@ -13,13 +13,6 @@ import (
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
 
-// belief is what a verifier says of the token under one token policy: a failure, or
-// claims.
-type belief struct {
-	failure token.Failure
-	claims  token.Claims
-}
-
 // The oracle judges by the configuration as it is written. It shares no code with the
 // package under test: regular expressions in place of parsers, and a linear search in
 // place of every index. It knows hosts that are names (addresses are P09's).
@@ -31,19 +24,10 @@ var (
 	oracleEscape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 	// Controls, separators and unreserved characters, encoded; and what is encoded twice.
 	oracleBadEscape = regexp.MustCompile(`(?i)%(?:[01][0-9a-f]|7f|2f|5c|2d|2e|5f|7e|3[0-9]|[46][1-9a-f]|[57][0-9a]|25[0-9a-f]{2})`)
-	oracleScheme    = regexp.MustCompile(`^(?i:bearer)(?: |$)`)
-	oracleBearer    = regexp.MustCompile(`^(?i:bearer) +[A-Za-z0-9._~+/-]+=*$`)
+	oracleScheme    = regexp.MustCompile(`^(?i:bearer|dpop)(?: |$)`)
+	oracleBearer    = regexp.MustCompile(`^(?i:bearer|dpop) +[A-Za-z0-9._~+/-]+=*$`)
 	oracleName      = regexp.MustCompile(`^\{[^/]*\}$`)
-	oraclePair      = regexp.MustCompile(`[&;]`)
 )
-
-// oracleFailures are the reasons of a verifier's failures.
-var oracleFailures = map[token.Failure]contract.Reason{
-	token.Malformed: "token_malformed", token.NotYetValid: "token_not_yet_valid", token.SignatureInvalid: "signature_invalid",
-	token.IssuerMismatch: "issuer_mismatch", token.AudienceMismatch: "audience_mismatch", token.WrongType: "token_type_wrong",
-	token.Expired: "token_expired", token.Inactive: "token_inactive", token.Unavailable: "okta_unavailable",
-	token.RateLimited: "okta_rate_limited", token.Overloaded: "overloaded",
-}
 
 // oracle returns the reason to deny, "" for none, and the operation of the request.
 func oracle(cfg *durwardv1.Config, r policy.Request, beliefs map[string]belief) (contract.Reason, *durwardv1.Operation) {
@@ -70,18 +54,19 @@ func oracle(cfg *durwardv1.Config, r policy.Request, beliefs map[string]belief) 
 	if failure := beliefs[name].failure; failure != "" {
 		return oracleFailures[failure], op
 	}
-	return oracleCaller(cfg, api, op, beliefs[name].claims), op
+	i = slices.IndexFunc(cfg.TokenPolicies, func(p *durwardv1.TokenPolicy) bool { return p.Name == name })
+	return oracleCaller(cfg, api, op, cfg.TokenPolicies[i], beliefs[name], strings.EqualFold(r.Authorization[0][:4], "dpop")), op
 }
 
 // oracleCaller judges a caller whose token is good, but for its age.
-func oracleCaller(cfg *durwardv1.Config, api *durwardv1.API, op *durwardv1.Operation, c token.Claims) contract.Reason {
-	client, granted := false, false
+func oracleCaller(cfg *durwardv1.Config, api *durwardv1.API, op *durwardv1.Operation, p *durwardv1.TokenPolicy, b belief, proven bool) contract.Reason {
+	client, enabled, granted, c := false, false, false, b.claims
 	for _, org := range cfg.Organizations {
 		for _, app := range org.Applications {
 			if !slices.Contains(app.ClientIds, c.ClientID) {
 				continue
 			}
-			client = true
+			client, enabled = true, (org.Enabled == nil || *org.Enabled) && (app.Enabled == nil || *app.Enabled)
 			for _, g := range cfg.Grants {
 				if g.Api == api.Name && g.Organization == org.Name && (g.AllApplications || slices.Contains(g.Applications, app.Name)) {
 					granted = true
@@ -89,25 +74,43 @@ func oracleCaller(cfg *durwardv1.Config, api *durwardv1.API, op *durwardv1.Opera
 			}
 		}
 	}
-	switch {
-	case now.UnixNano() >= c.ExpiresAt.UnixNano():
-		return "token_expired"
-	case c.Bound:
-		return "binding_mismatch"
-	case c.UserID == "":
-		return "token_type_wrong"
-	case !client:
-		return "client_unknown"
-	case !granted:
-		return "grant_missing"
-	case op == nil:
-		return "operation_unknown"
-	case !oracleScopes(op.Scopes, c.Scopes):
-		return "scope_missing"
-	case len(strings.Join(c.Groups, ",")) > 8<<10: // groups are drawn so that they decide alone
-		return "claim_mismatch"
+	denied := slices.ContainsFunc(cfg.Denials, func(d *durwardv1.Denial) bool {
+		named := d.UserId != "" && d.UserId == c.UserID || d.ClientId != "" && d.ClientId == c.ClientID || d.TokenId != "" && d.TokenId == c.TokenID
+		return named && (d.Until == nil || now.Before(d.Until.AsTime()))
+	})
+	for _, check := range []struct {
+		fails  bool
+		reason contract.Reason
+	}{
+		{now.UnixNano() >= c.ExpiresAt.UnixNano(), "token_expired"},
+		{c.UserID == "" && !p.MachineTokens, "token_type_wrong"},
+		{c.Bound != proven || c.Bound && c.KeyThumbprint == "", "binding_mismatch"},
+		{c.Bound && !b.proof, "proof_invalid"},
+		{denied, "token_revoked"},
+		{!client, "client_unknown"},
+		{!enabled, "application_disabled"},
+		{!granted, "grant_missing"},
+		{op == nil, "operation_unknown"},
+		{!oracleScopes(op.GetScopes(), c.Scopes), "scope_missing"},
+		{!oracleSignIn(c, p.GetAcrValues(), api.AcrValues, op.GetAcrValues()), "step_up_required"},
+		// Every claim that is required, and every rule, is about the department.
+		{(len(p.Claims)+len(api.Claims)+len(op.GetClaims()) > 0 || p.Rule+api.Rule+op.GetRule() != "") && b.department != "finance", "claim_mismatch"},
+		{len(strings.Join(c.Groups, ",")) > 8<<10, "claim_mismatch"}, // groups are drawn so that they decide alone
+	} {
+		if check.fails {
+			return check.reason
+		}
 	}
 	return ""
+}
+
+func oracleSignIn(c token.Claims, lists ...[]string) bool {
+	for _, accepted := range lists {
+		if len(accepted) > 0 && !slices.Contains(accepted, c.ACR) {
+			return false
+		}
+	}
+	return true
 }
 
 func oracleCanonical(path string) bool {
@@ -126,7 +129,6 @@ func oracleServes(f *durwardv1.Frontend, host, path string) bool {
 }
 
 // oracleOperation returns the operation, and the template that answers for the path.
-// Written as one letter per segment, the most specific template comes first.
 func oracleOperation(api *durwardv1.API, method, path string) (found *durwardv1.Operation, template string) {
 	base := strings.TrimSuffix(api.Frontend.Path, "/")
 	if path == "/" {
@@ -164,23 +166,22 @@ func oraclePolicy(api *durwardv1.API, op *durwardv1.Operation) string {
 	if op != nil || api.TokenPolicy != "" {
 		return cmp.Or(op.GetTokenPolicy(), api.TokenPolicy)
 	}
-	i := slices.IndexFunc(api.Operations, func(o *durwardv1.Operation) bool { return o.TokenPolicy != "" })
-	if i < 0 {
-		return ""
+	for _, o := range api.Operations {
+		if o.TokenPolicy != "" {
+			return o.TokenPolicy
+		}
 	}
-	return api.Operations[i].TokenPolicy
+	return ""
 }
 
 func oracleCredential(values []string, query string) contract.Reason {
 	switch {
-	case len(values) > 1:
-		return "request_malformed"
-	case len(values) == 0 || !oracleScheme.MatchString(values[0]):
+	case len(values) == 0 || len(values) == 1 && !oracleScheme.MatchString(values[0]):
 		return "token_missing"
-	case !oracleBearer.MatchString(values[0]):
+	case len(values) > 1 || !oracleBearer.MatchString(values[0]):
 		return "request_malformed"
 	}
-	for _, pair := range oraclePair.Split(query, -1) {
+	for _, pair := range strings.Split(strings.ReplaceAll(query, ";", "&"), "&") {
 		if name, _ := url.QueryUnescape(strings.Split(pair, "=")[0]); name == "access_token" {
 			return "request_malformed"
 		}
@@ -190,10 +191,10 @@ func oracleCredential(values []string, query string) contract.Reason {
 
 func oracleScopes(s *durwardv1.Scopes, held []string) bool {
 	found := 0
-	for _, scope := range slices.Concat(s.All, s.Any) {
+	for _, scope := range slices.Concat(s.GetAll(), s.GetAny()) {
 		if slices.Contains(held, scope) {
 			found++
 		}
 	}
-	return found > 0 && found >= len(s.All)
+	return found > 0 && found >= len(s.GetAll())
 }

@@ -30,10 +30,10 @@ func (j *judgement) checkSignIn() contract.Reason {
 	expected := strings.TrimSpace(strings.Join(needs.ACRValues, " ") + " " + ageText(needs.MaxAuthAge))
 	if !reached || !recent {
 		j.d.ACRValues, j.d.MaxAuthAge = needs.ACRValues, needs.MaxAuthAge
-		j.fail("sign-in", op.At, expected, signInText(c, age)...)
+		j.fail(contract.StepSignIn, op.At, expected, signInText(c, age)...)
 		return contract.StepUpRequired
 	}
-	j.pass("sign-in", op.At, expected, signInText(c, age)...)
+	j.pass(contract.StepSignIn, op.At, expected, signInText(c, age)...)
 	return ""
 }
 
@@ -61,11 +61,11 @@ func (j *judgement) checkClaims() contract.Reason {
 		found := claim(j.d.Fact.Claims, need.Path)
 		if !satisfies(found, need) {
 			j.d.Detail = "claim " + name + " is not as required"
-			j.fail("claim", need.At, name+" "+expected, claimText(found))
+			j.fail(contract.StepClaim, need.At, name+" "+expected, claimText(found))
 			return contract.ClaimMismatch
 		}
 		if j.trace != nil {
-			j.pass("claim", need.At, name+" "+expected, claimText(found))
+			j.pass(contract.StepClaim, need.At, name+" "+expected, claimText(found))
 		}
 	}
 	return ""
@@ -81,15 +81,15 @@ func (j *judgement) checkRules() contract.Reason {
 		holds, err := rule.Holds(about)
 		if err != nil {
 			j.d.Detail = "rule: " + err.Error()
-			j.fail("rule", rule.At, rule.Text, err.Error())
+			j.fail(contract.StepRule, rule.At, rule.Text, err.Error())
 			return contract.ClaimMismatch
 		}
 		if !holds {
 			j.d.Detail = "rule is false"
-			j.fail("rule", rule.At, rule.Text, "false")
+			j.fail(contract.StepRule, rule.At, rule.Text, "false")
 			return contract.ClaimMismatch
 		}
-		j.pass("rule", rule.At, rule.Text, "true")
+		j.pass(contract.StepRule, rule.At, rule.Text, "true")
 	}
 	return ""
 }

@@ -150,6 +150,8 @@ type API struct {
 
 	grants map[*Organization]*grant
 	paths  []*pathOperations
+	// metadata is the operation at MetadataPath, nil unless ProtectedResource.
+	metadata *Operation
 }
 
 // Backend is where allowed requests go.
@@ -216,8 +218,18 @@ func (a *API) GrantAt(o *Organization) Position {
 	return Position{}
 }
 
-// Covers reports whether a request path lies at or below the base path.
-func (a *API) Covers(path string) bool {
-	_, ok := a.relative(path)
-	return ok
+// Covers reports whether a request path lies at or below the base path, or is that of
+// the API's protected resource metadata.
+func (a *API) Covers(path string) bool { return a.reach(path) > 0 }
+
+// reach says how much of path is the API's own place: the length of its base path, all
+// of it for the path of its metadata; 0 if it does not cover path.
+func (a *API) reach(path string) int {
+	if a.isMetadata(path) {
+		return len(path)
+	}
+	if _, ok := a.relative(path); !ok {
+		return 0
+	}
+	return len(a.BasePath)
 }

@@ -2,8 +2,9 @@ package catalog
 
 // Rule is one entry of the closed table of findings.
 type Rule struct {
-	// Code is DWnnn: DW0 the text and its schema, DW1 names and references, DW2
-	// APIs, DW3 tokens and Okta, DW4 gateways and listeners.
+	// Code is DWnnn: DW0 the text and its schema, DW1 names, references and denials,
+	// DW2 APIs and headers, DW3 tokens, what is asked of them, and Okta, DW4 gateways
+	// and listeners.
 	Code     string
 	Severity Severity
 	// Title is what the finding is about; Fix what to do where the finding itself
@@ -24,6 +25,9 @@ const (
 	foreignApplication = "DW105"
 	grantForm          = "DW106"
 	duplicateGrant     = "DW107"
+	denialForm         = "DW108"
+	duplicateDenial    = "DW109"
+	uselessDenial      = "DW110"
 	noTokenPolicy      = "DW201"
 	noOperations       = "DW202"
 	noScopes           = "DW203"
@@ -39,6 +43,12 @@ const (
 	uselessTLS         = "DW213"
 	gatewayBackend     = "DW214"
 	metadataBackend    = "DW215"
+	badHeaderPrefix    = "DW216"
+	headerTwice        = "DW217"
+	badOrigin          = "DW218"
+	badExternal        = "DW219"
+	metadataWhere      = "DW220"
+	metadataTaken      = "DW221"
 	verifyUnavailable  = "DW301"
 	badIssuer          = "DW302"
 	issuerSlash        = "DW303"
@@ -57,6 +67,11 @@ const (
 	issuerForm      = "DW314"
 	leewayTooLong   = "DW315"
 	tokensUnread    = "DW316"
+	badClaim        = "DW319"
+	claimForm       = "DW320"
+	badRule         = "DW321"
+	costlyRule      = "DW322"
+	acrConflict     = "DW323"
 	noGateway       = "DW401"
 	badListen       = "DW402"
 	badGatewayURL   = "DW403"
@@ -89,6 +104,9 @@ var rules = []Rule{
 	{foreignApplication, Error, "an application is not the granted organization's", "grant the application under its own organization"},
 	{grantForm, Error, "a grant does not say who may call", "write exactly one of applications and all_applications: true"},
 	{duplicateGrant, Error, "a grant is written twice", "join the two into one grant"},
+	{denialForm, Error, "a denial does not say whom it turns away", "write exactly one of user_id, client_id and token_id"},
+	{duplicateDenial, Error, "a denial is written twice", "keep the one that ends later"},
+	{uselessDenial, Warning, "a denied client is unknown", "correct the client id, or remove the denial: an unknown client is turned away anyway"},
 
 	{noTokenPolicy, Error, "an operation has no token policy", "write token_policy at the API or at the operation, or public: true"},
 	{noOperations, Error, "an API has no operations", "declare its operations, or remove the API"},
@@ -105,6 +123,12 @@ var rules = []Rule{
 	{uselessTLS, Error, "TLS settings on a plaintext backend", "write an https URL, or remove tls"},
 	{gatewayBackend, Error, "a backend is the gateway itself", "write the URL of the server behind the gateway"},
 	{metadataBackend, Error, "a backend is a link-local or metadata address", "write the URL of the server that implements the API"},
+	{badHeaderPrefix, Error, "a prefix of headers cannot be used", "write a prefix of your own that begins with x- and ends in -, such as x-claim-"},
+	{headerTwice, Error, "a header is mapped twice", "remove the claim, or the preset"},
+	{badOrigin, Error, "an origin is malformed", "write https://app.example.com, with a port if it is not 443, or https://*.example.com"},
+	{badExternal, Error, "an external URL is malformed", "write http:// or https://, a host in lower case and at most a port"},
+	{metadataWhere, Error, "the metadata of a protected resource names one URL, and there are several", "write frontend.external with the URL that clients use first"},
+	{metadataTaken, Error, "the place of a protected resource's metadata is taken", "remove protected_resource, or what answers there"},
 
 	{verifyUnavailable, Error, "this way of verification is not available", "write verify: introspection, jwt or both"},
 	{badIssuer, Error, "an issuer is not an https URL", "write https://{domain}/oauth2/{server id}; http is for loopback addresses only"},
@@ -124,6 +148,11 @@ var rules = []Rule{
 	{tokensUnread, Error, "a setting about what is read from tokens, and nothing is", "remove the key, or tokens: opaque"},
 	{"DW317", Error, "a private key does not parse, or is of the wrong kind", "write the private key to the file, in PEM or as a JWK: RSA of 2048 bits or more, or EC on P-256"},
 	{"DW318", Error, "a certificate file cannot be used", "write certificates to the file, in PEM, readable by durward and writable by its owner alone (chmod 644)"},
+	{badClaim, Error, "a claim's name is malformed", "write the claim's name, or the names on the way to it joined by dots"},
+	{claimForm, Error, "a required claim does not say what it must be", "write exactly one of equals, one_of and contains, with texts, numbers or booleans"},
+	{badRule, Error, "a rule is not a condition that can be evaluated", "write a CEL expression over token, request, application and api that is true or false"},
+	{costlyRule, Error, "a rule may take too long", "look at each list once, and keep regular expressions short"},
+	{acrConflict, Error, "no sign-in can reach all acr_values", "let the lists share a value, or remove one of them"},
 
 	{noGateway, Error, "no gateway is declared", "declare at least one gateway"},
 	{badListen, Error, "a gateway's listen address is malformed", "write an IP address and a port, for example 127.0.0.1:10000"},

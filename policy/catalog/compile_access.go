@@ -11,7 +11,7 @@ import (
 func (c *compiler) declareOrganizations() {
 	for i, o := range c.cfg.GetOrganizations() {
 		path := fmt.Sprintf("organizations[%d]", i)
-		org := &Organization{Name: o.GetName(), At: c.at(path)}
+		org := &Organization{Name: o.GetName(), Disabled: o.Enabled != nil && !o.GetEnabled(), At: c.at(path)}
 		if c.declare(path, "organization", nil, org.Name) {
 			c.organizations[org.Name] = org
 			c.cat.Organizations = append(c.cat.Organizations, org)
@@ -29,7 +29,10 @@ type application struct {
 }
 
 func (c *compiler) application(path string, org *Organization, a *durwardv1.Application) {
-	app := &Application{Name: a.GetName(), Organization: org, ClientIDs: a.GetClientIds(), At: c.at(path)}
+	app := &Application{
+		Name: a.GetName(), Organization: org, ClientIDs: a.GetClientIds(),
+		Disabled: a.Enabled != nil && !a.GetEnabled(), At: c.at(path),
+	}
 	if c.declare(path, "application", org, app.Name) {
 		org.Applications = append(org.Applications, app)
 		c.applications[application{org, app.Name}] = app

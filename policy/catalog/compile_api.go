@@ -21,14 +21,21 @@ func (c *compiler) declareAPIs() {
 			Name:     a.GetName(),
 			BasePath: a.GetFrontend().GetPath(),
 			Backend:  c.backend(path+".backend", a.GetBackend()),
+			Shadow:   c.shadow(path+".mode", a.GetMode()),
+			CORS:     c.cors(path+".cors", a.GetCors()),
+			External: c.external(path+".frontend", a.GetFrontend()),
 			At:       c.at(path),
 			grants:   make(map[*Organization]*grant),
+
+			ProtectedResource:    a.GetProtectedResource(),
+			ForwardAuthorization: a.GetForwardAuthorization(),
 		}
 		if c.declare(path, "API", nil, api.Name) {
 			c.cat.apis[api.Name] = api
 			c.cat.APIs = append(c.cat.APIs, api)
 		}
 		c.frontend(path+".frontend", api, a.GetFrontend())
+		c.protectedResource(path, api, a.GetFrontend())
 		c.operations(path, api, a)
 	}
 	slices.SortFunc(c.cat.APIs, func(a, b *API) int { return cmp.Compare(a.Name, b.Name) })
@@ -86,9 +93,18 @@ func canonicalPattern(host string) (string, error) {
 	return host[:len(host)-len(exact)] + canonical, nil
 }
 
+// shadow reports whether an API judges and lets everything pass.
+func (c *compiler) shadow(path, mode string) bool {
+	if c.written(path, mode != "") {
+		c.oneOf(path, mode, "enforce", "shadow")
+	}
+	return mode == "shadow"
+}
+
 // operations compiles the operations of an API and files them by path shape.
 func (c *compiler) operations(path string, api *API, a *durwardv1.API) {
 	apiPolicy := c.policies[a.GetTokenPolicy()]
+	asks := c.demandsOf(path, a, apiPolicy)
 	if a.GetTokenPolicy() != "" && apiPolicy == nil {
 		c.dangling(path+".token_policy", "token policy", nil, a.GetTokenPolicy())
 	}
@@ -99,6 +115,7 @@ func (c *compiler) operations(path string, api *API, a *durwardv1.API) {
 		path := fmt.Sprintf("%s.operations[%d]", path, i)
 		op := &Operation{Methods: o.GetMethods(), Public: o.GetPublic(), At: c.at(path)}
 		c.access(path, op, o, a.GetTokenPolicy())
+		c.demand(path, op, o, asks)
 		template, err := ParseTemplate(o.GetPath())
 		if err != nil {
 			c.find(badTemplate, path+".path", "%s", err)
@@ -127,6 +144,7 @@ func (c *compiler) access(path string, op *Operation, o *durwardv1.Operation, ap
 		if o.GetTokenPolicy() != "" {
 			c.find(publicProtected, path+".token_policy", "a public operation has no token policy")
 		}
+		c.unprotected(path, o)
 		return
 	}
 	c.scopes(path+".scopes", o.GetScopes())

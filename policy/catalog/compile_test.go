@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"pgregory.net/rapid"
 
 	"github.com/durward/durward/policy/contract"
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
@@ -254,102 +253,6 @@ func checkWith(tls *durwardv1.ListenerTLS) *durwardv1.Listeners {
 		tls.Envoy.CertFile, tls.Envoy.KeyFile = "/e/c", "/e/k"
 	}
 	return &durwardv1.Listeners{Check: &durwardv1.Listener{Tls: tls}}
-}
-
-// TestCompileNeverPanics compiles configurations of arbitrary shape. What compiles has
-// every reference resolved.
-func TestCompileNeverPanics(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		cfg := drawConfig(t)
-		cat, findings := Compile(cfg, nil)
-		if (cat == nil) != HasErrors(findings) {
-			t.Fatalf("catalogue %v with findings %v", cat, findings)
-		}
-		if !slices.IsSortedFunc(findings, func(a, b Finding) int { return strings.Compare(a.Code, b.Code) }) {
-			t.Fatalf("findings without positions are not sorted by code: %v", findings)
-		}
-		if cat == nil {
-			return
-		}
-		for _, p := range cat.TokenPolicies {
-			s := p.Server
-			if len(s.Issuers) == 0 || s.Issuer != s.Issuers[0] || len(s.Algorithms) == 0 || s.Org && !s.Opaque || s.Opaque && p.Verify != "introspection" || p.MaxAge > s.LongestAge {
-				t.Fatalf("policy %+v of server %+v compiled", p, s)
-			}
-		}
-		for _, api := range cat.APIs {
-			if len(api.Hosts) == 0 || api.Backend.URL == nil || len(api.Operations) == 0 {
-				t.Fatalf("API %+v compiled", api)
-			}
-			for _, op := range api.Operations {
-				if op.Public == (op.Policy != nil) || !op.Public && len(op.AllScopes)+len(op.AnyScopes) == 0 {
-					t.Fatalf("operation %+v compiled", op)
-				}
-			}
-		}
-	})
-}
-
-func drawConfig(t *rapid.T) *durwardv1.Config {
-	name := rapid.SampledFrom([]string{"a", "b", "-", "", "A"})
-	text := func(label string, words ...string) string {
-		return rapid.SampledFrom(append(words, "", "\xff", "x")).Draw(t, label)
-	}
-	cfg := &durwardv1.Config{Version: 1, CheckTimeout: rapid.Ptr(rapid.Just(durationpb.Duration{}), true).Draw(t, "timeout")}
-	many := func(f func()) {
-		for range rapid.IntRange(0, 2).Draw(t, "n") {
-			f()
-		}
-	}
-	some := func() bool { return rapid.IntRange(0, 9).Draw(t, "some") > 0 }
-	many(func() {
-		cfg.Gateways = append(cfg.Gateways, &durwardv1.Gateway{Name: name.Draw(t, "name"), Listen: text("listen", "0.0.0.0:1"), Url: text("url", "http://a")})
-	})
-	many(func() {
-		s := &durwardv1.AuthorizationServer{Name: name.Draw(t, "name"), Issuer: text("issuer", "https://a/oauth2/b", "https://a"), Audience: text("audience", "u"), Tokens: text("tokens", "jwt", "opaque", "")}
-		if !some() {
-			s.Issuer, s.Issuers = "", rapid.SliceOfN(rapid.SampledFrom([]string{"https://a/oauth2/b", "https://c/oauth2/b", "https://a", ""}), 0, 5).Draw(t, "issuers")
-			s.Algorithms = rapid.SliceOfN(rapid.SampledFrom([]string{"RS256", "ES256", ""}), 0, 2).Draw(t, "algorithms")
-		}
-		if some() {
-			s.Introspection = &durwardv1.Introspection{ClientId: text("client", "c"), ClientSecretFile: text("secret", "f"), AuthMethod: text("method", "none")}
-		}
-		cfg.AuthorizationServers = append(cfg.AuthorizationServers, s)
-	})
-	many(func() {
-		cfg.TokenPolicies = append(cfg.TokenPolicies, &durwardv1.TokenPolicy{Name: name.Draw(t, "name"), AuthorizationServer: name.Draw(t, "server"), Verify: text("verify", "introspection", "jwt", "both")})
-	})
-	many(func() {
-		o := &durwardv1.Organization{Name: name.Draw(t, "name")}
-		many(func() {
-			o.Applications = append(o.Applications, &durwardv1.Application{Name: name.Draw(t, "name"), ClientIds: []string{text("id", "i", "I")}})
-		})
-		cfg.Organizations = append(cfg.Organizations, o)
-	})
-	many(func() { cfg.Apis = append(cfg.Apis, drawAPI(t, name, text, many, some)) })
-	many(func() {
-		cfg.Grants = append(cfg.Grants, &durwardv1.Grant{Api: name.Draw(t, "api"), Organization: name.Draw(t, "org"), Applications: rapid.SliceOfN(name, 0, 2).Draw(t, "apps"), AllApplications: rapid.Bool().Draw(t, "all")})
-	})
-	return cfg
-}
-
-func drawAPI(t *rapid.T, name *rapid.Generator[string], text func(string, ...string) string, many func(func()), some func() bool) *durwardv1.API {
-	a := &durwardv1.API{Name: name.Draw(t, "name"), TokenPolicy: name.Draw(t, "policy")}
-	if some() {
-		a.Frontend = &durwardv1.Frontend{Hosts: []string{text("host", "*", "*.", "h")}, Path: text("path", "/", "/p")}
-	}
-	if some() {
-		a.Backend = &durwardv1.Backend{Url: text("url", "http://a", "https://a/b")}
-	}
-	many(func() {
-		op := &durwardv1.Operation{Methods: []string{"GET"}, Path: text("path", "/", "/{id}", "/**"), Public: rapid.Bool().Draw(t, "public")}
-		if some() && !op.Public {
-			op.Scopes = &durwardv1.Scopes{All: rapid.SliceOfN(rapid.Just("s"), 0, 1).Draw(t, "all"), Any: rapid.SliceOfN(rapid.Just("s"), 0, 1).Draw(t, "any")}
-		}
-		a.Operations = append(a.Operations, op)
-	})
-	return a
 }
 
 // TestRules holds the shape of the table: codes ascend and are written once, and each

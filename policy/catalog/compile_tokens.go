@@ -16,6 +16,9 @@ func (c *compiler) tokenPolicies() {
 			Server: c.servers[p.GetAuthorizationServer()],
 			Verify: p.GetVerify(),
 			At:     c.at(path),
+
+			MachineTokens: p.GetMachineTokens(),
+			Requires:      c.requirements(path, p),
 		}
 		if policy.Verify != "jwt" {
 			policy.MaxAge = durationOr(p.GetMaxAge(), defaultMaxAge)

@@ -9,6 +9,10 @@
 // it says so. Names, hosts and paths are compared as bytes after one normalisation,
 // which requests go through too.
 //
+// Rules are CEL expressions over a durwardv1.RuleContext. They are typed, checked and
+// bounded in cost when they are compiled; evaluating one reads its context and nothing
+// else, and never panics.
+//
 // The package reads no files and knows no YAML: package source does. It does not ask
 // Okta whether issuers, clients or scopes exist, and it never sees a secret, only the
 // paths of secret files.

@@ -58,6 +58,30 @@ var nameHelp = map[string]Help{
 		`Join the two into one grant that lists every application, and remove the other. In a
 		directory, keep the grants of one API in one file.`,
 	},
+	denialForm: {
+		`A denial turns away one user, one client or one token until it ends. This one names
+		none of them, several at once, or has an empty name. Two names could mean either of
+		them or both together, and somebody who thinks to be rid of a stolen token must not
+		have to guess.`,
+		`Write exactly one of user_id, with Okta's id of the user as in the uid claim, client_id,
+		or token_id with the jti of one token. To turn away a user at one client only, deny the
+		tokens. Decision records hold all three ids.`,
+	},
+	duplicateDenial: {
+		`The same user, client or token is denied in two places. Where only one of them ends, or
+		somebody removes one, it cannot be seen from the other whether the denial was meant to
+		stay.`,
+		`Keep the entry that ends later, or the one without until, and join the two reasons in
+		it. In a directory, one file for all denials shows what is there.`,
+	},
+	uselessDenial: {
+		`The denial names a client id that belongs to no application of this configuration. A
+		client that is not known is turned away by itself, so the denial does nothing; more
+		often the id is misspelt, and the client that was meant still calls.`,
+		`Compare the id with the application's entry, letter by letter. If the client was removed
+		since, remove the denial too; to turn away an application for longer, enabled: false at
+		the application says so where it is looked for.`,
+	},
 }
 
 // apiHelp explains the findings about APIs.
@@ -177,5 +201,54 @@ var apiHelp = map[string]Help{
 		gateway's identity to callers. No API is served from such an address.`,
 		`Write the address or name of the server that implements the API. A server that is
 		only reachable by a link-local address needs a routable one.`,
+	},
+	badHeaderPrefix: {
+		`The prefix begins the names of all headers with claims, and whatever a caller sends
+		under it is removed. This one is malformed, or begins names that have a meaning already:
+		those of Durward's own identity headers, of Envoy, of proxies, or those by which
+		frameworks let a caller replace the method or the URL.`,
+		`Remove the key for x-claim-, or write a prefix of your own in lower case, such as
+		x-shop-user-. Where backends read the names of oauth2-proxy or Istio, preset brings
+		exactly those.`,
+	},
+	headerTwice: {
+		`Two claims are mapped to one header: the preset has it, and so has an entry under
+		claims. Which of the two a backend would read is nowhere said, and it decides by what it
+		reads.`,
+		`Remove the entry, or choose another name for it. If the preset's claim is not the one
+		that the backend needs, map all of the headers yourself and remove preset.`,
+	},
+	badOrigin: {
+		`An origin is not written as browsers send it, or is none: scheme and host in lower case,
+		a port only where it is not the scheme's own, and no path. An asterisk alone and null
+		are refused, for they stand for every page of the web, and pages send the tokens of
+		their users.`,
+		`Write what the address bar shows up to the host, such as https://app.example.com, or
+		https://*.example.com for every page below a domain that is all yours. A page on a
+		developer's machine is http://localhost:3000 or so.`,
+	},
+	badExternal: {
+		`The external URLs of a frontend are what clients write before the path. A DPoP proof
+		names the URL that it was made for, so they are compared as text: http or https, a host
+		in lower case, a port only where it is not the scheme's own, and neither path nor
+		query.`,
+		`Write each URL under which clients reach the hosts of the API, such as
+		https://api.example.com, also where a load balancer ends TLS before Envoy. Without the
+		key, the URLs of the gateways count.`,
+	},
+	metadataWhere: {
+		`The metadata of a protected resource names the URL of the API, one and no more, and
+		clients compare it with the URL that they called. The API is found under the URLs of
+		several gateways, and none of them is known to be the one.`,
+		`Write frontend.external with all of the URLs, the one that clients are told first. If
+		clients need not be told where tokens come from, remove protected_resource.`,
+	},
+	metadataTaken: {
+		`With protected_resource the API's hosts answer at a well-known path, which RFC 9728
+		derives from the base path, to anybody. An operation is written out for that path, or
+		another API has its base path there, so one of the two would never be asked.`,
+		`Remove protected_resource if a backend serves the metadata itself; its operation has to
+		be public then. Else remove what stands in the way. Operations with {name} or /** do
+		not: what is written out wins over them.`,
 	},
 }

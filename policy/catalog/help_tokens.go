@@ -157,4 +157,47 @@ var tokenHelp = map[string]Help{
 		replaced too: openssl x509 -noout -pubkey and openssl pkey -pubout print the same for
 		the two.`,
 	},
+	badClaim: {
+		`A claim is called by its name, or by the names on the way to it where it stands in an
+		object, joined by dots. Here a name is empty: at an end, between two dots, or
+		altogether; or more names lead to it than any token has levels.`,
+		`Write for example email, or address.country for the member of an object. Look at a token
+		of your own to see what is there: durward token shows its claims. A claim whose own name
+		has a dot can be reached in a rule, by token.claims["a.b"].`,
+	},
+	claimForm: {
+		`A required claim says what it must be in one of three ways: equals one value, one_of
+		several, or contains a value where the claim is a list. This one writes none of them,
+		more than one, or a value that is neither text, number nor boolean. Nothing or
+		everything could satisfy it.`,
+		`Write one of the three. Two conditions on one claim are two entries, and both must hold.
+		For anything else, such as a comparison or a pattern, write a rule.`,
+	},
+	badRule: {
+		`A rule is an expression in CEL, the Common Expression Language, that is true or false.
+		This one does not parse, uses a name or a function that does not exist, compares values
+		of different types, or has another result. Regular expressions and time zones are
+		constants, so that what an evaluation costs is known beforehand.`,
+		`Correct the place that the finding names as line:column within the rule. Rules know
+		token, request, application and api; other claims are below token.claims, whose type is
+		only known from the token, so compare them: token.claims.admin == true. A time zone is
+		an offset, as in getHours("+01:00").`,
+	},
+	costlyRule: {
+		`A rule is evaluated for every request, and this one could keep a processor busy for
+		long: it looks at a list for each item of another, or at a long text for each item. The
+		estimate takes every list and text to be as large as a token allows, for callers choose
+		them.`,
+		`Look at each list once: "admin" in token.groups, or sets.intersects(token.groups, ["a",
+		"b"]) with constants. Compare texts in place of taking them apart. What several rules
+		ask can stand at the token policy, the API and the operation, one part each.`,
+	},
+	acrConflict: {
+		`The acr_values of the token policy, the API and the operation must all hold, and they
+		have no value in common. No sign-in would ever do, so every caller would be sent to sign
+		in again, for nothing.`,
+		`Repeat at the API or operation those values of the token policy that are strong enough
+		there. Okta's classes have no order by themselves: a list names every class that is
+		accepted, the stronger ones too.`,
+	},
 }

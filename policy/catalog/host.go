@@ -89,6 +89,33 @@ func isPort(port string) bool {
 // virtual hosts, and not for example.com itself.
 func (a *API) ServesHost(host string) bool { return a.hostRank(host) > 0 }
 
+// sharesHost reports whether there is a host that both APIs answer for.
+func (a *API) sharesHost(b *API) bool {
+	for _, h := range a.Hosts {
+		for _, other := range b.Hosts {
+			if patternsMeet(h, other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// patternsMeet reports whether a host matches both patterns.
+func patternsMeet(a, b string) bool {
+	aSuffix, aWild := strings.CutPrefix(a, "*")
+	bSuffix, bWild := strings.CutPrefix(b, "*")
+	switch {
+	case aWild && bWild:
+		return strings.HasSuffix(aSuffix, bSuffix) || strings.HasSuffix(bSuffix, aSuffix)
+	case aWild:
+		return len(b) > len(aSuffix) && strings.HasSuffix(b, aSuffix)
+	case bWild:
+		return len(a) > len(bSuffix) && strings.HasSuffix(a, bSuffix)
+	}
+	return a == b
+}
+
 // exactHost ranks above every wildcard, none of which is that long.
 const exactHost = 1 << 10
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -61,11 +62,25 @@ type denied struct{ user, client, token string }
 // id, or nil. Each is compared byte by byte.
 func (c *Catalogue) Denial(userID, clientID, tokenID string, now time.Time) *Denial {
 	for _, key := range []denied{{user: userID}, {client: clientID}, {token: tokenID}} {
-		if d := c.denied[key]; key != (denied{}) && d != nil && (d.Until.IsZero() || now.Before(d.Until)) {
+		if d := c.denied[key]; key != (denied{}) && d != nil && d.InForce(now) {
 			return d
 		}
 	}
 	return nil
+}
+
+// InForce reports whether the denial has not ended at now.
+func (d *Denial) InForce(now time.Time) bool { return d.Until.IsZero() || now.Before(d.Until) }
+
+// Whom names what is turned away: user, client or token, and its id in quotes.
+func (d *Denial) Whom() string {
+	switch {
+	case d.UserID != "":
+		return fmt.Sprintf("user %q", d.UserID)
+	case d.ClientID != "":
+		return fmt.Sprintf("client %q", d.ClientID)
+	}
+	return fmt.Sprintf("token %q", d.TokenID)
 }
 
 // Headers says which claims backends are told in which headers.

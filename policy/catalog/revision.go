@@ -31,6 +31,9 @@ func revision(cfg *durwardv1.Config) (string, error) {
 	slices.SortStableFunc(c.GetGrants(), func(a, b *durwardv1.Grant) int {
 		return cmp.Or(cmp.Compare(a.GetApi(), b.GetApi()), cmp.Compare(a.GetOrganization(), b.GetOrganization()))
 	})
+	slices.SortStableFunc(c.GetDenials(), func(a, b *durwardv1.Denial) int {
+		return cmp.Or(cmp.Compare(a.GetUserId(), b.GetUserId()), cmp.Compare(a.GetClientId(), b.GetClientId()), cmp.Compare(a.GetTokenId(), b.GetTokenId()))
+	})
 	content, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {
 		return "", err

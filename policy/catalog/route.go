@@ -4,18 +4,18 @@ package catalog
 // without a query; or nil. Of the APIs that serve the host and cover the path, it is the
 // one with the longest base path; of those with the same, the one with the most specific
 // host: an exact host, then the longest wildcard, then "*". An operation that it lacks is
-// not looked for in another API. Gateways are configured by the same rule.
+// not looked for in another API. The path of an API's protected resource metadata counts
+// as a base path of its own. Gateways are configured by the same rule.
 func (c *Catalogue) Route(host, path string) *API {
 	var best *API
-	var bestHost int
+	var bestReach, bestHost int
 	for _, api := range c.APIs {
-		rank := api.hostRank(host)
-		if rank == 0 || !api.Covers(path) {
+		rank, reach := api.hostRank(host), api.reach(path)
+		if rank == 0 || reach == 0 {
 			continue
 		}
-		longer := best == nil || len(api.BasePath) > len(best.BasePath)
-		if longer || len(api.BasePath) == len(best.BasePath) && rank > bestHost {
-			best, bestHost = api, rank
+		if reach > bestReach || reach == bestReach && rank > bestHost {
+			best, bestReach, bestHost = api, reach, rank
 		}
 	}
 	return best

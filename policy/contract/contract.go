@@ -69,15 +69,23 @@ func PresetHeaders(preset string) []ClaimHeader {
 	switch preset {
 	case "oauth2-proxy":
 		return []ClaimHeader{
-			{"x-auth-request-email", "email"}, {"x-auth-request-groups", "groups"},
-			{"x-auth-request-preferred-username", "preferred_username"}, {"x-auth-request-user", "sub"},
-			{"x-forwarded-email", "email"}, {"x-forwarded-groups", "groups"},
-			{"x-forwarded-preferred-username", "preferred_username"}, {"x-forwarded-user", "sub"},
+			{"x-auth-request-email", "email"},
+			{"x-auth-request-groups", "groups"},
+			{"x-auth-request-preferred-username", "preferred_username"},
+			{"x-auth-request-user", "sub"},
+			{"x-forwarded-email", "email"},
+			{"x-forwarded-groups", "groups"},
+			{"x-forwarded-preferred-username", "preferred_username"},
+			{"x-forwarded-user", "sub"},
 		}
 	case "istio":
 		return []ClaimHeader{
-			{"x-jwt-claim-cid", "cid"}, {"x-jwt-claim-email", "email"}, {"x-jwt-claim-groups", "groups"},
-			{"x-jwt-claim-iss", "iss"}, {"x-jwt-claim-scp", "scp"}, {"x-jwt-claim-sub", "sub"},
+			{"x-jwt-claim-cid", "cid"},
+			{"x-jwt-claim-email", "email"},
+			{"x-jwt-claim-groups", "groups"},
+			{"x-jwt-claim-iss", "iss"},
+			{"x-jwt-claim-scp", "scp"},
+			{"x-jwt-claim-sub", "sub"},
 			{"x-jwt-claim-uid", "uid"},
 		}
 	default:

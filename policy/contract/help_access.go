@@ -62,10 +62,12 @@ var tokenHelp = map[Reason]Help{
 	BindingMismatch: {
 		`The token is bound to a key of its owner, and the request does not show that key. A bound
 		token came under Bearer as if it were free, or an unbound one under DPoP, or the proof is
-		made with another key. Stolen tokens look like this.`,
+		made with another key; stolen tokens look like this. Or the token is bound to a client
+		certificate (cnf with x5t#S256): Okta does not issue such tokens, and none is accepted.`,
 		`Send a token that is bound by DPoP with the scheme DPoP and a proof made with the same key
-		as at sign-in. In Okta the application's setting for proof of possession decides which
-		tokens are bound; change both sides together.`,
+		as at sign-in, and every other token with Bearer. In Okta the application's setting for
+		proof of possession decides which tokens are bound; change both sides together. A token
+		that is bound to a certificate comes from elsewhere: sign in at Okta.`,
 	},
 	TokenExpired: {
 		`The token's time is over. It is not extended by a single second, for Okta would not accept
@@ -84,27 +86,33 @@ var tokenHelp = map[Reason]Help{
 		tokens only.`,
 	},
 	TokenRevoked: {
-		`The token was denied here before its time, because an administrator or an event from Okta
-		revoked it, its user or its sessions. The caller only reads token_inactive, so that
-		nobody learns which of a user's tokens were noticed.`,
-		`If the revocation was right, the user signs in again once Okta permits it. If it was a
-		mistake, lift it where it was made; tokens that are issued after that are not affected.`,
+		`The token was denied here before its time: an entry under denials in the configuration
+		names its user id, its client id or its own jti. Okta may still call it active. The caller
+		only reads token_inactive, so that nobody learns which of a user's tokens were noticed.`,
+		`The log line and durward explain give the reason that was written with the denial, and
+		explain its place. Remove the entry, or let its until pass, and the next generation of the
+		configuration admits what else may pass; a denial never lets anybody in. Revoke at Okta as
+		well where the sign-in itself must end.`,
 	},
 	ProofInvalid: {
-		`The request brought a DPoP proof that does not hold: its signature is wrong, it is for
-		another method or URL, too old, from the future, or it was used before. A proof is good
-		for one request only.`,
-		`Make a new proof for each request, with the method and the URL as the caller sees them
-		at the gateway, without the query, and with a fresh jti and the current time. Behind a
-		load balancer, check that url of the gateway is the one that clients use.`,
+		`The request brought no DPoP proof, or one that does not hold: its signature is wrong, it is
+		for another method, URL or token, too old, from the future, or was used before. A proof is
+		good for one request only. Each replica remembers the proofs that it has seen, in its own
+		memory; so the same proof may pass once at each of several replicas.`,
+		`Make a new proof for each request, retries too, with the method and the URL as the caller
+		sees them, without the query, a fresh jti, the current time and the hash of the token.
+		Behind a load balancer, name the URLs that clients use under frontend.external. Where one
+		use among all replicas matters, send a client's requests to the same one.`,
 	},
 	StepUpRequired: {
 		`The token is good, but this operation asks for a stronger or more recent sign-in than the
-		one behind it. The WWW-Authenticate header names what is needed in acr_values or max_age,
-		as RFC 9470 describes.`,
-		`Let the application send its user to Okta again with these values. The Okta policy must be
-		able to reach that level, with a second factor for instance. A refreshed token keeps the
-		time and the level of its first sign-in.`,
+		one behind it. The WWW-Authenticate header names what is needed in acr_values, in max_age
+		in seconds, or in both, as RFC 9470 describes. A token without auth_time counts as too
+		old, and one without acr as reaching no level.`,
+		`Let the application send its user to Okta again with these values in the authorization
+		request. The Okta policy must be able to reach that level, with a second factor for
+		instance. A refreshed token keeps the time and the level of its first sign-in. The levels
+		stand under acr_values and max_auth_age of the token policy, API and operation.`,
 	},
 }
 
@@ -119,11 +127,12 @@ var accessHelp = map[Reason]Help{
 		capitals count.`,
 	},
 	ApplicationDisabled: {
-		`The application, or the organization that owns it, is switched off in the configuration.
-		Its tokens stay valid in Okta but open nothing here, which is how access is stopped at
-		once without touching Okta.`,
-		`Ask whoever switched it off, since that is rarely done without a cause. To let it in again,
-		enable the application or its organization in the configuration; grants were kept.`,
+		`The application, or the organization that owns it, says enabled: false in the
+		configuration. Its tokens stay valid in Okta but open nothing here, from the next
+		generation of the configuration on: that stops access at once without touching Okta.`,
+		`Ask whoever switched it off, since that is rarely done without a cause; durward explain
+		shows which of the two it is, and where. To let it in again, remove enabled: false from the
+		application or its organization. Grants were kept and need not be written again.`,
 	},
 	GrantMissing: {
 		`The application is known but has no access to this API. Access has two levels and needs
@@ -142,11 +151,13 @@ var accessHelp = map[Reason]Help{
 		must have a rule that admits them for this application and user.`,
 	},
 	ClaimMismatch: {
-		`The token lacks what a rule of the token policy asks of its claims, such as a group or a
-		department, or a claim holds a value that could not be handed to the backend safely: too
-		long, or not of the expected type.`,
-		`Compare the claims of the token with the policy; durward explain names the rule and its
-		place. In Okta a claim is added at the authorization server, under Claims, for the access
-		token, and groups must be filtered to fit.`,
+		`The caller's token does not hold the claims that the token policy, the API or the operation
+		requires, or one of their rules is false. A rule that fails, because it reads a claim that
+		the token lacks, counts as false. Or the identity headers would be larger than 8 KiB, which
+		is refused instead of cut.`,
+		`Run durward explain with the token: it names the claim or the rule, its place, and what the
+		token has instead. In Okta a claim is added at the authorization server, under Claims, for
+		the access token, and groups must be filtered to fit. A rule that reads an optional claim
+		must ask for it with has() first.`,
 	},
 }

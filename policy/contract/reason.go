@@ -55,6 +55,10 @@ type Denial struct {
 	Retry bool
 }
 
+// ProofAlgorithms lists the algorithms (RFC 7518 section 3.1) by which a DPoP proof may
+// be signed: those that a challenge names, and all that are accepted.
+func ProofAlgorithms() []string { return []string{"ES256", "PS256", "RS256"} }
+
 // gRPC status codes, by the numbers of the gRPC specification.
 const (
 	grpcInvalidArgument  = 3

@@ -21,7 +21,7 @@ const (
 	minHMACSecret    = 32
 )
 
-// The algorithms of client_secret_jwt and private_key_jwt.
+// The algorithms of client_secret_jwt, and of private_key_jwt and DPoP proofs.
 var (
 	secretAlgorithms = []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512}
 	keyAlgorithms    = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512}
@@ -82,7 +82,11 @@ func (s *Server) checkAssertion(form url.Values, called string) (*application, *
 	if problem := claimsProblem(claims, called, s.now()); problem != nil {
 		return nil, problem
 	}
-	return app, s.spend(app, claims.ID)
+	// Without a jti an assertion may come again until it expires.
+	if claims.ID != "" && !s.spend("assertion", app.ID, claims.ID) {
+		return nil, errAssertionUsed
+	}
+	return app, nil
 }
 
 // assertionKey finds the key that an assertion must be signed with.
@@ -136,18 +140,14 @@ func claimsProblem(claims jwt.Claims, called string, now time.Time) *problem {
 	return nil
 }
 
-// spend remembers a jti of a client, which makes it single-use. Without one an
-// assertion may come again until it expires.
-func (s *Server) spend(app *application, jti string) *problem {
-	if jti == "" {
-		return nil
-	}
-	key := fingerprint(fmt.Sprintf("%q %q", app.ID, jti)) // quoted, so that no two pairs are one
+// spend reports whether a jti is new among those of its owner, and remembers it.
+func (s *Server) spend(kind, owner, jti string) bool {
+	key := fingerprint(fmt.Sprintf("%q %q %q", kind, owner, jti)) // quoted, so that no two are one
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.spent.get(key) {
-		return errAssertionUsed
+		return false
 	}
 	s.spent.put(key, true)
-	return nil
+	return true
 }

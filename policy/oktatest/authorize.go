@@ -28,9 +28,11 @@ type authorization struct {
 	challenge   string
 	nonce       string
 	prompt      string
-	maxAge      int // seconds; negative: not asked
+	maxAge      int      // seconds; negative: not asked
+	classes     []string // the known ones of acr_values, in order
 
 	user     *account
+	class    string // acr; empty where none was asked
 	authTime time.Time
 	expires  time.Time
 	used     bool
@@ -120,7 +122,7 @@ func (a *authorization) parse(params url.Values) *problem {
 	if slices.Contains(scopes, "offline_access") && !a.app.allows(grantRefresh) {
 		return errScopeOffline
 	}
-	a.scopes, a.nonce = scopes, params.Get("nonce")
+	a.scopes, a.nonce, a.classes = scopes, params.Get("nonce"), parseACR(params.Get("acr_values"))
 	return nil
 }
 

@@ -47,6 +47,11 @@ func (c Config) check() error {
 		if user.Login == "" || strings.ContainsAny(user.Login, " \t\r\n") {
 			return fmt.Errorf("user login %q is empty or has spaces", user.Login)
 		}
+		for _, acr := range user.LacksACR {
+			if !slices.Contains(knownACR, acr) {
+				return fmt.Errorf("user %q: acr value %q is not one of %v", user.Login, acr, knownACR)
+			}
+		}
 	}
 	return nil
 }

@@ -87,6 +87,9 @@ type Client struct {
 	// old one still works for 30 s; later use revokes the whole family. False is
 	// Okta's STATIC: the refresh token stays.
 	RotateRefresh bool
+	// DPoP is Okta's dpop_bound_access_tokens: token requests without a proof are refused.
+	// Of other clients too, tokens that were requested with a proof are bound to its key.
+	DPoP bool
 }
 
 // User is a person who can sign in, with any password.
@@ -97,6 +100,9 @@ type User struct {
 	// Profile holds what [AuthorizationServer].Claims may name, such as
 	// "groups": []string{"sales"}.
 	Profile map[string]any
+	// LacksACR names the acr values that the person has no authenticator for. The rest of
+	// those that the server knows the sign-in page reaches by the password alone.
+	LacksACR []string
 }
 
 // DefaultConfig returns an org with the authorization server "default" (audience
@@ -149,7 +155,7 @@ func (as AuthorizationServer) clone() AuthorizationServer {
 }
 
 func (u User) clone() User {
-	u.Profile = maps.Clone(u.Profile)
+	u.Profile, u.LacksACR = maps.Clone(u.Profile), slices.Clone(u.LacksACR)
 	return u
 }
 

@@ -35,6 +35,7 @@ func TestConfigIsChecked(t *testing.T) {
 		`redirect URI "http://a/#b"`:        func(c *oktatest.Config) { c.Clients[0].PostLogoutRedirectURIs = []string{"http://a/#b"} },
 		"two clients":                       func(c *oktatest.Config) { c.Clients[1].ID = c.Clients[0].ID },
 		"two users":                         func(c *oktatest.Config) { c.Users[1].Login = strings.ToUpper(c.Users[0].Login) },
+		`acr value "gold"`:                  func(c *oktatest.Config) { c.Users[0].LacksACR = []string{"gold"} },
 		"user login":                        func(c *oktatest.Config) { c.Users[0].Login = "" },
 	} {
 		cfg := oktatest.DefaultConfig()

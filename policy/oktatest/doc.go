@@ -12,6 +12,13 @@
 // [Limits] make it refuse. Clients may also authenticate by JWT, and beside the custom
 // servers there can be the org's own, [OrgServer].
 //
+// Proofs of possession (DPoP, RFC 9449) are checked at the token and userinfo endpoints,
+// with Okta's nonces, and bind what is issued; [Client].DPoP demands them. Step-up
+// (RFC 9470) is played: max_age and prompt=login ask for a new sign-in, and the sign-in
+// page reaches every acr value that the server knows, which are urn:okta:loa:1fa:any,
+// urn:okta:loa:1fa:pwd, urn:okta:loa:2fa:any, phr and phrh, by the password alone, unless
+// [User].LacksACR names it.
+//
 //	okta := oktatest.New(t)
 //	token, err := okta.Token(oktatest.TokenRequest{
 //		Client: "mobile", User: "alice@example.com", Scopes: []string{"orders.read"},
@@ -33,10 +40,10 @@
 //
 // # What it does not do
 //
-// It has no consent, multi-factor authentication, step-up, DPoP proofs, implicit or
-// hybrid response types, form_post, device flow, management API or events; where Okta
-// would offer one, a request for it is refused and the metadata does not announce it.
-// [Server.Token] alone makes tokens with acr or cnf. Bursts, limits per client or user
-// and percentages of a bucket are not played. Where Okta's behaviour is undocumented,
+// It has no consent, second factors, implicit or hybrid response types, form_post, device
+// flow, management API or events; where Okta would offer one, a request for it is refused
+// and the metadata does not announce it. The acr value urn:okta:loa:2fa:any:ifpossible is
+// ignored like an unknown one. [Server.Token] asks no proof. Bursts, limits per client or
+// user and percentages of a bucket are not played. Where Okta's behaviour is undocumented,
 // the stricter reading was taken.
 package oktatest

@@ -1,9 +1,11 @@
 package oktatest_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +78,30 @@ func FuzzIntrospect(f *testing.F) {
 		}
 		if reply["active"] == true || w.Code >= 500 || (w.Code == http.StatusOK) != (reply["active"] == false) {
 			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// FuzzProof holds that no DPoP header made without the server's nonce gets a token, and
+// that each is refused as one.
+func FuzzProof(f *testing.F) {
+	s := fuzzServer(f)
+	gateway := s.Client("gateway")
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"orders.read"}, "client_id": {gateway.ID}, "client_secret": {gateway.Secret}}
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"dpop+jwt","alg":"ES256","jwk":{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}}`))
+	f.Add(header + ".e30.AAAA")
+	f.Add("..")
+	f.Add("e30.e30.")
+	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"dpop+jwt","alg":"HS256","jwk":{"kty":"oct","k":"AA"}}`)) + ".e30.AAAA")
+	f.Fuzz(func(t *testing.T, proof string) {
+		r := fuzzRequest(http.MethodPost, "token", "", form.Encode())
+		r.Header["Dpop"] = []string{proof}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		var reply struct{ Error string }
+		if err := json.Unmarshal(w.Body.Bytes(), &reply); err != nil || w.Code != http.StatusBadRequest ||
+			reply.Error != "invalid_dpop_proof" && reply.Error != "use_dpop_nonce" {
+			t.Errorf("%d %s, %v", w.Code, w.Body, err)
 		}
 	})
 }

@@ -161,12 +161,16 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request, as *authServer
 	now := s.now()
 	s.mu.Lock()
 	t := s.tokens.get(fingerprint(token))
-	valid := strings.EqualFold(scheme, "Bearer") && t != nil && t.kind == kindAccess && t.grant.as == as &&
+	valid := (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP")) && t != nil && t.kind == kindAccess && t.grant.as == as &&
 		t.grant.user != nil && t.live(now)
 	s.mu.Unlock()
 	if !valid {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The access token is invalid"`)
 		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	if problem := s.checkHolder(r, as, scheme, token, t.grant.confirmation); problem != nil {
+		problem.write(w)
 		return
 	}
 	if !slices.ContainsFunc(t.scopes, func(scope string) bool { return slices.Contains(openIDScopes[1:5], scope) }) {

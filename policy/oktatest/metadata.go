@@ -28,6 +28,7 @@ type metadata struct {
 	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
 	EndSessionEndpoint       string   `json:"end_session_endpoint"`
 	RequestParameter         bool     `json:"request_parameter_supported"`
+	ProofAlgorithms          []string `json:"dpop_signing_alg_values_supported"`
 }
 
 func (s *Server) metadata(as *authServer) metadata {
@@ -50,6 +51,7 @@ func (s *Server) metadata(as *authServer) metadata {
 		RevocationEndpoint:       s.endpoint(as, Revoke),
 		RevocationAuthMethods:    methods,
 		EndSessionEndpoint:       s.endpoint(as, Logout),
+		ProofAlgorithms:          []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"},
 	}
 }
 

@@ -15,7 +15,7 @@ type TokenRequest struct {
 	Scopes              []string // at least one
 	ACR                 string   // the acr claim; empty: none
 	// JKT is the RFC 7638 thumbprint of the DPoP key that the token is bound to, its
-	// cnf.jkt; empty: a bearer token. No proof is asked.
+	// cnf.jkt; empty: a bearer token, which a client with DPoP does not get. No proof is asked.
 	JKT string
 }
 
@@ -65,6 +65,8 @@ func (s *Server) requestedGrant(req TokenRequest) (*grant, error) {
 		return nil, fmt.Errorf("no client %q", req.Client)
 	case req.User != "" && g.user == nil:
 		return nil, fmt.Errorf("no user %q", req.User)
+	case g.app.DPoP && req.JKT == "":
+		return nil, errors.New(errProofMissing.text)
 	case !g.app.allows(grantType):
 		return nil, errors.New(errGrantNotConfigured(g.app.Client).text)
 	}

@@ -84,7 +84,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e endpoint, id st
 	s.allowOrigin(w, r)
 	if r.Method == http.MethodOptions {
 		w.Header().Set("Access-Control-Allow-Methods", strings.Join(e.methods, ", "))
-		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -132,6 +132,7 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 		for _, redirect := range app.RedirectURIs {
 			if u, err := url.Parse(redirect); err == nil && u.Host != "" && u.Scheme+"://"+u.Host == origin {
 				w.Header().Set("Access-Control-Allow-Origin", origin)
+				w.Header().Set("Access-Control-Expose-Headers", "DPoP-Nonce")
 				return
 			}
 		}

@@ -15,7 +15,7 @@ const (
 	// rateLimit is Okta's number of requests a minute for one bucket of an Enterprise org.
 	rateLimit = 1200
 	// Beyond these the oldest entry is forgotten: an old token then introspects as inactive.
-	maxTokens, maxCodes, maxSessions, maxAssertions = 1 << 16, 1 << 12, 1 << 12, 1 << 16
+	maxTokens, maxCodes, maxSessions, maxSpent = 1 << 16, 1 << 12, 1 << 12, 1 << 16
 )
 
 var supportedGrants = []string{grantCode, grantRefresh, grantClient}
@@ -35,13 +35,13 @@ type Server struct {
 	clients []*application
 	users   []*account
 
-	mu       sync.Mutex // guards what follows, and every grant, token, keyring, application and account
+	mu       sync.Mutex // guards what follows, and every grant, token, keyring, list of nonces, application and account
 	tokens   bounded[*issued]
 	codes    bounded[*authorization]
 	sessions bounded[*session]
 	faults   faults
 	limiter  limiter
-	spent    bounded[bool] // client assertions, by client and jti
+	spent    bounded[bool] // client assertions and proofs, by owner and jti
 
 	listening listening
 }
@@ -50,6 +50,7 @@ type authServer struct {
 	AuthorizationServer
 	keys       keyring
 	encryption *signingKey // for encrypted access tokens
+	nonces     []nonce     // of the last three days, the latest last
 }
 
 type application struct {
@@ -83,7 +84,7 @@ func NewServer(cfg Config) (*Server, error) {
 		sessions: newBounded[*session](maxSessions),
 		faults:   newFaults(),
 		limiter:  newLimiter(cfg.Limits),
-		spent:    newBounded[bool](maxAssertions),
+		spent:    newBounded[bool](maxSpent),
 	}
 	s.baseURL.Store(&cfg.BaseURL)
 	if err := s.populate(cfg); err != nil {

@@ -17,13 +17,14 @@ const (
 type session struct {
 	user     *account
 	authTime time.Time
+	reached  []string // acr values
 	ended    bool
 }
 
-func (s *Server) startSession(w http.ResponseWriter, user *account, authTime time.Time) {
+func (s *Server) startSession(w http.ResponseWriter, user *account, authTime time.Time, class string) {
 	id := random(32)
 	s.mu.Lock()
-	s.sessions.put(id, &session{user: user, authTime: authTime})
+	s.sessions.put(id, &session{user: user, authTime: authTime, reached: append([]string{class}, passwordACR...)})
 	s.mu.Unlock()
 	http.SetCookie(w, &http.Cookie{
 		Name: sessionCookie, Value: id, Path: "/", HttpOnly: true,
@@ -40,7 +41,8 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// sessionFor returns the signed-in user, if the request accepts the session.
+// sessionFor returns the signed-in user, if the request accepts the session, and notes
+// which of the asked acr values it has.
 func (s *Server) sessionFor(r *http.Request, a *authorization) (*account, time.Time, bool) {
 	if a.prompt == "login" {
 		return nil, time.Time{}, false
@@ -56,7 +58,11 @@ func (s *Server) sessionFor(r *http.Request, a *authorization) (*account, time.T
 	if age >= sessionLifetime || a.maxAge >= 0 && age > time.Duration(a.maxAge)*time.Second {
 		return nil, time.Time{}, false
 	}
-	return current.user, current.authTime, true
+	if class, ok := first(a.classes, func(acr string) bool { return slices.Contains(current.reached, acr) }); ok {
+		a.class = class
+		return current.user, current.authTime, true
+	}
+	return nil, time.Time{}, false
 }
 
 // session needs s.mu.

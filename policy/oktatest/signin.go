@@ -18,7 +18,7 @@ var pages = template.Must(template.New("signin.html").Parse(signInHTML))
 // submission is a whole authorization request, checked from the start.
 var carried = []string{
 	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
-	"code_challenge", "code_challenge_method", "prompt", "max_age", "login_hint",
+	"code_challenge", "code_challenge_method", "prompt", "max_age", "acr_values", "login_hint",
 }
 
 type field struct{ Name, Value string }
@@ -30,6 +30,7 @@ type page struct {
 	Code            string // its OAuth error code, on an error page
 	Action, App     string // these two on the sign-in page
 	Username, Known string
+	ACR             string // what the application asks for
 	Fields          []field
 }
 
@@ -37,7 +38,7 @@ func showSignIn(w http.ResponseWriter, status int, a *authorization, params url.
 	p := page{
 		Title: "Sign in", Problem: problem, App: a.app.Name,
 		Action:   a.as.path() + "/v1/authorize",
-		Username: params.Get("login_hint"),
+		Username: params.Get("login_hint"), ACR: strings.Join(a.classes, " or "),
 	}
 	if params.Has("username") {
 		p.Username = params.Get("username")
@@ -108,7 +109,13 @@ func (s *Server) submitSignIn(w http.ResponseWriter, r *http.Request, a *authori
 		return
 	}
 	now := s.now()
-	s.startSession(w, user, now)
+	class, ok := first(a.classes, func(acr string) bool { return !slices.Contains(user.LacksACR, acr) })
+	s.startSession(w, user, now, class)
+	if !ok {
+		a.refuse(w, errUnmetACR)
+		return
+	}
+	a.class = class
 	s.grantCode(w, a, user, now)
 }
 

@@ -27,8 +27,16 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, as *authServer) {
 		problem.write(w)
 		return
 	}
+	bound, problem := s.binding(r, as, app)
+	if problem != nil {
+		if problem == errProofNonce {
+			w.Header().Set("DPoP-Nonce", s.nonce(as))
+		}
+		problem.write(w)
+		return
+	}
 	s.mu.Lock()
-	reply, problem := s.exchange(as, app, form)
+	reply, problem := s.exchange(as, app, form, bound)
 	s.mu.Unlock()
 	if problem != nil {
 		problem.write(w)
@@ -54,21 +62,34 @@ func checkGrantType(r *http.Request, app *application, form url.Values) *problem
 	return nil
 }
 
+// binding is the key that the request proves to hold; nil where it proves none and the
+// client need not.
+func (s *Server) binding(r *http.Request, as *authServer, app *application) (*confirmation, *problem) {
+	thumbprint, problem := s.checkProof(r, as, subject{method: http.MethodPost, url: s.endpoint(as, Token)})
+	switch {
+	case problem == errProofMissing && !app.DPoP:
+		return nil, nil
+	case problem != nil:
+		return nil, problem
+	}
+	return &confirmation{thumbprint}, nil
+}
+
 // exchange needs s.mu.
-func (s *Server) exchange(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+func (s *Server) exchange(as *authServer, app *application, form url.Values, bound *confirmation) (*tokenReply, *problem) {
 	switch form.Get("grant_type") {
 	case grantCode:
-		return s.redeemCode(as, app, form)
+		return s.redeemCode(as, app, form, bound)
 	case grantRefresh:
-		return s.refresh(as, app, form)
+		return s.refresh(as, app, form, bound)
 	default:
-		return s.clientCredentials(as, app, form)
+		return s.clientCredentials(as, app, form, bound)
 	}
 }
 
 // redeemCode spends a code. A refused attempt does not: what Okta does then is
 // not documented, and a verifier cannot be guessed.
-func (s *Server) redeemCode(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+func (s *Server) redeemCode(as *authServer, app *application, form url.Values, bound *confirmation) (*tokenReply, *problem) {
 	if form.Get("code") == "" {
 		return nil, errParameterMissing("code")
 	}
@@ -88,7 +109,8 @@ func (s *Server) redeemCode(as *authServer, app *application, form url.Values) (
 	}
 	code.used = true
 	return s.issueFirst(&grant{
-		as: as, app: app, user: code.user, scopes: code.scopes, nonce: code.nonce, authTime: code.authTime,
+		as: as, app: app, user: code.user, scopes: code.scopes, nonce: code.nonce,
+		authTime: code.authTime, class: code.class, confirmation: bound,
 	})
 }
 
@@ -124,7 +146,7 @@ func (s *Server) issueFirst(g *grant) (*tokenReply, *problem) {
 	return reply, nil
 }
 
-func (s *Server) refresh(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+func (s *Server) refresh(as *authServer, app *application, form url.Values, bound *confirmation) (*tokenReply, *problem) {
 	presented := form.Get("refresh_token")
 	if presented == "" {
 		return nil, errParameterMissing("refresh_token")
@@ -135,6 +157,9 @@ func (s *Server) refresh(as *authServer, app *application, form url.Values) (*to
 	}
 	if t.grant.as != as {
 		return nil, errOtherServer
+	}
+	if problem := t.grant.checkBinding(bound); problem != nil {
+		return nil, problem
 	}
 	if !t.replaced.IsZero() && now.Sub(t.replaced) > refreshLeeway {
 		t.grant.revoked = true // a replayed token: thief and owner cannot be told apart
@@ -162,6 +187,20 @@ func (s *Server) refresh(as *authServer, app *application, form url.Values) (*to
 	return reply, nil
 }
 
+// checkBinding holds that who refreshes has the key of the sign-in. That a proof binds
+// what was not bound is the stricter reading.
+func (g *grant) checkBinding(bound *confirmation) *problem {
+	switch {
+	case g.confirmation == nil && bound == nil:
+		return nil
+	case bound == nil:
+		return errProofMissing
+	case g.confirmation == nil || *g.confirmation != *bound:
+		return errProofKey
+	}
+	return nil
+}
+
 // narrow returns the scopes asked of a refresh, all of them if none is named.
 func narrow(granted []string, raw string) ([]string, *problem) {
 	asked := strings.Fields(raw)
@@ -175,7 +214,7 @@ func narrow(granted []string, raw string) ([]string, *problem) {
 	return slices.DeleteFunc(slices.Clone(granted), func(scope string) bool { return !slices.Contains(asked, scope) }), nil
 }
 
-func (s *Server) clientCredentials(as *authServer, app *application, form url.Values) (*tokenReply, *problem) {
+func (s *Server) clientCredentials(as *authServer, app *application, form url.Values, bound *confirmation) (*tokenReply, *problem) {
 	switch {
 	case as.ID == OrgServer && len(app.Keys) == 0:
 		return nil, errOrgMachineAuth
@@ -186,7 +225,7 @@ func (s *Server) clientCredentials(as *authServer, app *application, form url.Va
 	if problem != nil {
 		return nil, problem
 	}
-	return s.issueFirst(&grant{as: as, app: app, scopes: scopes})
+	return s.issueFirst(&grant{as: as, app: app, scopes: scopes, confirmation: bound})
 }
 
 func machineScopes(as *authServer, raw string) ([]string, *problem) {

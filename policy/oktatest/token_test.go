@@ -232,7 +232,8 @@ func TestBrowserClients(t *testing.T) {
 		req.Header.Set("Origin", test.origin)
 		req.Header.Set("Access-Control-Request-Method", "POST")
 		got := do(t, browser(t), req)
-		if got.status != http.StatusNoContent || got.header.Get("Access-Control-Allow-Origin") != test.want {
+		if got.status != http.StatusNoContent || got.header.Get("Access-Control-Allow-Origin") != test.want ||
+			!strings.Contains(got.header.Get("Access-Control-Allow-Headers"), "DPoP") {
 			t.Errorf("%s: %d, allowed origin %q", test.origin, got.status, got.header.Get("Access-Control-Allow-Origin"))
 		}
 	}
@@ -242,7 +243,8 @@ func TestBrowserClients(t *testing.T) {
 	req := newRequest(t, http.MethodPost, target, codeForm(login(t, s.Issuer("default"), authorizeParams())).Encode())
 	req.Header.Set("Origin", "http://127.0.0.1:8765")
 	got := do(t, browser(t), req)
-	if decodeTokens(t, got); !slices.Equal(got.header.Values("Access-Control-Allow-Origin"), []string{"http://127.0.0.1:8765"}) {
+	if decodeTokens(t, got); !slices.Equal(got.header.Values("Access-Control-Allow-Origin"), []string{"http://127.0.0.1:8765"}) ||
+		got.header.Get("Access-Control-Expose-Headers") != "DPoP-Nonce" {
 		t.Errorf("headers %v", got.header)
 	}
 }

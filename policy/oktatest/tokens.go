@@ -106,6 +106,7 @@ type idClaims struct {
 	Username string   `json:"preferred_username,omitempty"`
 	AuthTime int64    `json:"auth_time"`
 	AtHash   string   `json:"at_hash"`
+	Class    string   `json:"acr,omitempty"`
 }
 
 type tokenReply struct {
@@ -166,8 +167,9 @@ func (s *Server) issueID(g *grant, scopes []string, access string, now time.Time
 	hash := sha256.Sum256([]byte(access))
 	claims := idClaims{
 		Subject: g.user.ID, Version: 1, Issuer: s.Issuer(g.as.ID), Audience: g.app.ID,
-		IssuedAt: now.Unix(), Expires: t.exp.Unix(), ID: t.jti, Methods: []string{"pwd"}, IDP: s.idp,
+		IssuedAt: now.Unix(), Expires: t.exp.Unix(), ID: t.jti, Methods: methods(g.class), IDP: s.idp,
 		Nonce: g.nonce, AuthTime: g.authTime.Unix(), AtHash: base64.RawURLEncoding.EncodeToString(hash[:16]),
+		Class: g.class,
 	}
 	if slices.Contains(scopes, "profile") {
 		claims.Name, claims.Username = g.user.Name, g.user.Login

@@ -26,6 +26,9 @@ const (
 	Deny  Outcome = "deny"
 	// Failed is a deny that is not the caller's fault: its status is a 5xx.
 	Failed Outcome = "error"
+	// ShadowDeny is a verdict to deny, whosever fault, that shadow mode did not carry out:
+	// the request passed.
+	ShadowDeny Outcome = "shadow_deny"
 )
 
 // Unknown stands for the API or application of a decision that knows none, so that
@@ -40,7 +43,8 @@ type Record struct {
 	Outcome    Outcome
 	Reason     string
 	Detail     string
-	// Status is the HTTP status of a deny; 0 on allow, where the backend decides.
+	// Status is the HTTP status of a deny, or what it would have been for a ShadowDeny; 0
+	// on allow, where the backend decides.
 	Status       int
 	Method       string
 	Host         string
@@ -150,6 +154,8 @@ func OutcomeOf(d policy.Decision) Outcome {
 	switch {
 	case d.Allowed():
 		return Allow
+	case d.Shadowed():
+		return ShadowDeny
 	case d.Status() >= 500:
 		return Failed
 	default:
@@ -157,11 +163,12 @@ func OutcomeOf(d policy.Decision) Outcome {
 	}
 }
 
-// Log writes the record as one line with the constant message "decision". Empty fields
-// are left out; durations are in seconds.
+// Log writes the record as one line with the constant message "decision", a warning where
+// the verdict is nobody's fault but ours or Okta's. Empty fields are left out; durations
+// are in seconds.
 func (r Record) Log(ctx context.Context, log *slog.Logger) {
 	level := slog.LevelInfo
-	if r.Outcome == Failed {
+	if r.Status >= 500 {
 		level = slog.LevelWarn
 	}
 	if !log.Enabled(ctx, level) {

@@ -28,8 +28,8 @@ var now = time.Unix(1_800_000_000, 0)
 
 const canary = "canary0123456789abcdef"
 
-// decide makes a decision about GET /orders/7 by the token canary.
-func decide(t *testing.T, change func(*policy.Request), fail error) (policy.Decision, policy.Request) {
+// compiled is a catalogue with one API.
+func compiled(t *testing.T) *catalog.Catalogue {
 	t.Helper()
 	cat, findings := catalog.Compile(&durwardv1.Config{
 		Version:  1,
@@ -50,6 +50,24 @@ func decide(t *testing.T, change func(*policy.Request), fail error) (policy.Deci
 	if cat == nil {
 		t.Fatalf("catalogue does not compile: %v", findings)
 	}
+	return cat
+}
+
+// decide makes a decision about GET /orders/7 by the token canary.
+func decide(t *testing.T, change func(*policy.Request), fail error) (policy.Decision, policy.Request) {
+	t.Helper()
+	return decideBy(compiled(t), change, fail)
+}
+
+// decideShadowed is decide for an API that blocks nothing.
+func decideShadowed(t *testing.T, fail error) (policy.Decision, policy.Request) {
+	t.Helper()
+	cat := compiled(t)
+	cat.API("orders").Shadow = true
+	return decideBy(cat, nil, fail)
+}
+
+func decideBy(cat *catalog.Catalogue, change func(*policy.Request), fail error) (policy.Decision, policy.Request) {
 	r := policy.Request{API: "orders", Method: "GET", Host: "api.example.com", Path: "/orders/7?q=secret", Authorization: []string{"Bearer " + canary}}
 	if change != nil {
 		change(&r)
@@ -97,6 +115,12 @@ func TestGoldenLines(t *testing.T) {
 		"unknown": func() (policy.Decision, policy.Request) {
 			return decide(t, func(r *policy.Request) { r.API = contract.NoAPI }, nil)
 		},
+		"shadow-deny": func() (policy.Decision, policy.Request) {
+			return decideShadowed(t, &token.Error{Failure: token.Inactive})
+		},
+		"shadow-failed": func() (policy.Decision, policy.Request) {
+			return decideShadowed(t, token.Unavailablef("introspect: %w", errors.New("connection refused")))
+		},
 		"zero": func() (policy.Decision, policy.Request) { return policy.Decision{}, policy.Request{} },
 	}
 	for name, decision := range cases {
@@ -126,9 +150,11 @@ func TestGoldenLines(t *testing.T) {
 
 func TestLevels(t *testing.T) {
 	t.Parallel()
-	for outcome, want := range map[record.Outcome]string{record.Allow: "INFO", record.Deny: "INFO", record.Failed: "WARN"} {
-		if got := line(t, record.Record{Outcome: outcome}); !strings.Contains(got, `"level":"`+want+`"`) {
-			t.Errorf("%s: %s", outcome, got)
+	for status, want := range map[int]string{0: "INFO", 401: "INFO", 503: "WARN"} {
+		for _, outcome := range []record.Outcome{record.Deny, record.ShadowDeny} {
+			if got := line(t, record.Record{Outcome: outcome, Status: status}); !strings.Contains(got, `"level":"`+want+`"`) {
+				t.Errorf("%d: %s", status, got)
+			}
 		}
 	}
 	var b bytes.Buffer
@@ -144,6 +170,16 @@ func TestOutcomeOf(t *testing.T) {
 	allowed, _ := decide(t, nil, nil)
 	if got := record.OutcomeOf(allowed); got != record.Allow {
 		t.Errorf("an allow is %q: %s", got, allowed.Reason)
+	}
+	for fail, want := range map[error]record.Outcome{
+		nil:                                    record.Allow,
+		&token.Error{Failure: token.Inactive}:  record.ShadowDeny,
+		token.Unavailablef("no route to host"): record.ShadowDeny,
+		errors.New("unexpected"):               record.ShadowDeny,
+	} {
+		if d, _ := decideShadowed(t, fail); record.OutcomeOf(d) != want {
+			t.Errorf("in shadow mode, %v is %q", fail, record.OutcomeOf(d))
+		}
 	}
 	for _, r := range append(contract.Reasons(), "", "new") {
 		want := record.Deny

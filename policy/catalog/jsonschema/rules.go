@@ -11,7 +11,7 @@ import (
 // restrict puts the rules of a field into its schema, and says whether they refuse the
 // zero value, which is what a key that is not written decodes to.
 func (s *schema) restrict(rules *validate.FieldRules) (required bool, err error) {
-	if err := onlyKnown(rules.ProtoReflect(), "required", "ignore", "string", "int32", "repeated", "duration"); err != nil {
+	if err := onlyKnown(rules.ProtoReflect(), "required", "ignore", "string", "int32", "repeated", "duration", "map"); err != nil {
 		return false, err
 	}
 	switch rules.GetType().(type) {
@@ -22,6 +22,8 @@ func (s *schema) restrict(rules *validate.FieldRules) (required bool, err error)
 		required, err = s.restrictInt(rules.GetInt32())
 	case *validate.FieldRules_Repeated:
 		required, err = s.restrictList(rules.GetRepeated())
+	case *validate.FieldRules_Map:
+		err = s.restrictMap(rules.GetMap())
 	case *validate.FieldRules_Duration:
 		err = s.restrictDuration(rules.GetDuration())
 	}
@@ -65,6 +67,23 @@ func (s *schema) restrictList(r *validate.RepeatedRules) (required bool, err err
 		_, err = s.Items.restrict(r.GetItems())
 	}
 	return s.MinItems > 0, err
+}
+
+func (s *schema) restrictMap(r *validate.MapRules) error {
+	if err := onlyKnown(r.ProtoReflect(), "max_pairs", "keys", "values"); err != nil {
+		return err
+	}
+	s.MaxProperties = r.GetMaxPairs()
+	if r.HasKeys() {
+		if _, err := s.PropertyNames.restrict(r.GetKeys()); err != nil {
+			return err
+		}
+	}
+	if value, ok := s.AdditionalProperties.(*schema); ok && r.HasValues() {
+		_, err := value.restrict(r.GetValues())
+		return err
+	}
+	return nil
 }
 
 // restrictDuration holds that durations are not negative, as the pattern says, and

@@ -44,7 +44,8 @@ type schema struct {
 	Schema      string `json:"$schema,omitempty"`
 	Title       string `json:"title,omitempty"`
 	Description string `json:"description,omitempty"`
-	Type        string `json:"type"`
+	// Type is a word, or a list of them.
+	Type any `json:"type"`
 
 	Const     any      `json:"const,omitempty"`
 	Enum      []string `json:"enum,omitempty"`
@@ -57,9 +58,13 @@ type schema struct {
 	MaxItems    uint64  `json:"maxItems,omitempty"`
 	UniqueItems bool    `json:"uniqueItems,omitempty"`
 
-	Required             []string           `json:"required,omitempty"`
-	AdditionalProperties *bool              `json:"additionalProperties,omitempty"`
+	Required []string `json:"required,omitempty"`
+	// AdditionalProperties is false, or the schema of values whose keys are the writer's
+	// own.
+	AdditionalProperties any                `json:"additionalProperties,omitempty"`
 	Properties           map[string]*schema `json:"properties,omitempty"`
+	PropertyNames        *schema            `json:"propertyNames,omitempty"`
+	MaxProperties        uint64             `json:"maxProperties,omitempty"`
 }
 
 // ofMessage describes a mapping: its keys and no others. Message types do not contain
@@ -68,7 +73,7 @@ func ofMessage(m protoreflect.MessageDescriptor) (*schema, error) {
 	s := &schema{
 		Type:                 "object",
 		Description:          durwardv1.Comment(string(m.FullName())),
-		AdditionalProperties: new(bool),
+		AdditionalProperties: false,
 		Properties:           make(map[string]*schema),
 	}
 	for i := range m.Fields().Len() {
@@ -91,7 +96,12 @@ func ofField(field protoreflect.FieldDescriptor) (s *schema, required bool, err 
 	if err != nil {
 		return nil, false, err
 	}
-	if s, err = ofType(field); err != nil {
+	if field.IsMap() {
+		s, err = ofMap(field)
+	} else {
+		s, err = ofType(field)
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	if field.IsList() {
@@ -104,6 +114,15 @@ func ofField(field protoreflect.FieldDescriptor) (s *schema, required bool, err 
 	return s, required, err
 }
 
+// ofMap describes a mapping whose keys are the writer's own.
+func ofMap(field protoreflect.FieldDescriptor) (*schema, error) {
+	value, err := ofType(field.MapValue())
+	if err != nil {
+		return nil, err
+	}
+	return &schema{Type: "object", PropertyNames: &schema{Type: "string"}, AdditionalProperties: value}, nil
+}
+
 // ofType describes one value of a field's type.
 func ofType(field protoreflect.FieldDescriptor) (*schema, error) {
 	switch kind := field.Kind(); kind {
@@ -114,8 +133,13 @@ func ofType(field protoreflect.FieldDescriptor) (*schema, error) {
 	case protoreflect.Int32Kind:
 		return &schema{Type: "integer"}, nil
 	case protoreflect.MessageKind:
-		if field.Message().FullName() == "google.protobuf.Duration" {
+		switch field.Message().FullName() {
+		case "google.protobuf.Duration":
 			return &schema{Type: "string", Pattern: duration}, nil
+		case "google.protobuf.Timestamp":
+			return &schema{Type: "string", Pattern: timestamp}, nil
+		case "google.protobuf.Value":
+			return &schema{Type: []string{"string", "number", "boolean"}}, nil
 		}
 		return ofMessage(field.Message())
 	default:
@@ -125,3 +149,7 @@ func ofType(field protoreflect.FieldDescriptor) (*schema, error) {
 
 // duration is what package source reads as a duration that is not negative.
 const duration = `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`
+
+// timestamp is what package source reads as a time (RFC 3339), as far as a pattern can
+// tell.
+const timestamp = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`

@@ -3,6 +3,7 @@ package jsonschema_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,6 +133,23 @@ func TestBrokenCatalogues(t *testing.T) {
 		{"a mode of three digits", "version: 1", "version: 1\nlisteners: { check: { address: \"unix:/run/s\", mode: \"660\" } }"},
 		{"a mode without its owner", "version: 1", "version: 1\nlisteners: { check: { address: \"unix:/run/s\", mode: \"0060\" } }"},
 		{"tls for the operations port", "version: 1", "version: 1\nlisteners: { ops: { tls: { cert_file: c, key_file: k } } }"},
+		{"a header with a capital", "version: 1", "version: 1\nheaders: { claims: { Email: email } }"},
+		{"a header of a list", "version: 1", "version: 1\nheaders: { claims: { email: [email] } }"},
+		{"a header without a claim", "version: 1", "version: 1\nheaders: { claims: { email: \"\" } }"},
+		{"a list for a mapping", "version: 1", "version: 1\nheaders: { claims: [email] }"},
+		{"too many headers", "version: 1", "version: 1\nheaders: { claims: { " + many(65) + " } }"},
+		{"an unknown preset", "version: 1", "version: 1\nheaders: { preset: nginx }"},
+		{"a date for a time", "version: 1", "version: 1\ndenials: [ { user_id: u, reason: r, until: \"2026-12-31\" } ]"},
+		{"a time without a zone", "version: 1", "version: 1\ndenials: [ { user_id: u, reason: r, until: \"2026-12-31T00:00:00\" } ]"},
+		{"a denial without a reason", "version: 1", "version: 1\ndenials: [ { user_id: u } ]"},
+		{"a claim of a list", "token_policy: okta-users", "token_policy: okta-users\n    claims: [ { claim: a, equals: [x] } ]"},
+		{"a claim of a mapping", "token_policy: okta-users", "token_policy: okta-users\n    claims: [ { claim: a, contains: { x: y } } ]"},
+		{"a claim of nothing", "token_policy: okta-users", "token_policy: okta-users\n    claims: [ { claim: a, one_of: [null] } ]"},
+		{"no claim", "token_policy: okta-users", "token_policy: okta-users\n    claims: [ { equals: x } ]"},
+		{"an unknown mode", "token_policy: okta-users", "token_policy: okta-users\n    mode: dry"},
+		{"no origins", "token_policy: okta-users", "token_policy: okta-users\n    cors: { allow_origins: [] }"},
+		{"a class with a blank", "token_policy: okta-users", "token_policy: okta-users\n    acr_values: [\"a b\"]"},
+		{"a string for enabled", "name: mobile,", "name: mobile, enabled: \"no\","},
 		{"a string for a truth value", "applications: [mobile] }", `applications: [mobile], all_applications: "no" }`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -147,6 +165,48 @@ func TestBrokenCatalogues(t *testing.T) {
 				t.Error("it loads")
 			}
 		})
+	}
+}
+
+// many is as many headers of claims.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "h%d: c, ", i)
+	}
+	return b.String()
+}
+
+// TestSingleValues holds that the schema and the reader agree on what a claim may be
+// compared with, and on what a time is.
+func TestSingleValues(t *testing.T) {
+	t.Parallel()
+	s := compiled(t)
+	for text, want := range map[string]bool{
+		`token_policies: [ { name: a, authorization_server: b, verify: jwt, claims: [ { claim: c, equals: x } ] } ]`:                   true,
+		`token_policies: [ { name: a, authorization_server: b, verify: jwt, claims: [ { claim: c, equals: 1 } ] } ]`:                   true,
+		`token_policies: [ { name: a, authorization_server: b, verify: jwt, claims: [ { claim: c, one_of: [1.5, true, x, "1"] } ] } ]`: true,
+		`token_policies: [ { name: a, authorization_server: b, verify: jwt, claims: [ { claim: c, equals: null } ] } ]`:                false,
+		`token_policies: [ { name: a, authorization_server: b, verify: jwt, claims: [ { claim: c, equals: { a: b } } ] } ]`:            false,
+		`denials: [ { user_id: u, reason: r, until: 2026-12-31T18:00:00Z } ]`:                                                          true,
+		`denials: [ { user_id: u, reason: r, until: "2026-12-31T18:00:00.25+01:00" } ]`:                                                true,
+		`denials: [ { user_id: u, reason: r, until: 2026-12-31 } ]`:                                                                    false,
+		`denials: [ { user_id: u, reason: r, until: "2026-12-31t18:00:00z" } ]`:                                                        false,
+		`organizations: [ { name: o, enabled: false, applications: [ { name: a, client_ids: [i], enabled: true } ] } ]`:                true,
+		`organizations: [ { name: o, enabled: 0 } ]`:                                                                                   false,
+		`headers: { prefix: x-a-, claims: { a: b.c, "1": d }, preset: istio }`:                                                         true,
+		`headers: { claims: { a: 1 } }`: false,
+	} {
+		text := []byte("version: 1\n" + text + "\n")
+		valid := validate(t, s, text) == nil
+		_, findings := source.Parse("a.yaml", text)
+		read := true
+		for _, f := range findings {
+			read = read && f.Code != "DW005" && f.Code != "DW006"
+		}
+		if valid != want || read != want {
+			t.Errorf("%s: the schema says %t, the reader %t; want %t: %v", text, valid, read, want, findings)
+		}
 	}
 }
 

@@ -12,19 +12,17 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/durward/durward/policy/catalog"
-	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
 
 // decode turns text that passed checkSchema into a message. The decoder has a YAML
 // parser of its own; where that one disagrees with ours, the text is refused.
-func decode(f file) (*durwardv1.Config, []catalog.Finding) {
-	cfg := new(durwardv1.Config)
+func decode(f file, into proto.Message) []catalog.Finding {
 	var err error
-	if !survives(func() { err = protoyaml.Unmarshal(f.data, cfg) }) {
+	if !survives(func() { err = protoyaml.Unmarshal(f.data, into) }) {
 		err = errors.New("the decoder gave up")
 	}
 	if err == nil {
-		return cfg, nil
+		return nil
 	}
 	s := span{1, 1, 1}
 	if at := decoderPosition.FindStringSubmatch(err.Error()); at != nil {
@@ -35,7 +33,7 @@ func decode(f file) (*durwardv1.Config, []catalog.Finding) {
 	}
 	found := s.finding(f.name, badSyntax, "not every reader of YAML understands this alike")
 	found.Fix = "write it in a simpler way, with quotes around strings"
-	return nil, []catalog.Finding{found}
+	return []catalog.Finding{found}
 }
 
 // decoderPosition finds where an error of the decoder or of its parser points.

@@ -55,7 +55,7 @@ func readFiles(path string) ([]file, []catalog.Finding, error) {
 	}
 	names := []string{path}
 	if at.IsDir() {
-		if names, err = listDirectory(path); err != nil {
+		if names, err = listDirectory(path, false); err != nil {
 			return nil, nil, fmt.Errorf("configuration: %w", err)
 		}
 		if len(names) == 0 {
@@ -93,8 +93,9 @@ func readAll(path string, names []string) (files []file, findings []catalog.Find
 	return files, findings
 }
 
-// listDirectory returns the paths of the catalogue files in a directory, sorted.
-func listDirectory(dir string) ([]string, error) {
+// listDirectory returns the paths of the catalogue files, or of the policy tests, in a
+// directory, sorted.
+func listDirectory(dir string, tests bool) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -102,10 +103,37 @@ func listDirectory(dir string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		extension := filepath.Ext(e.Name())
-		if strings.HasPrefix(e.Name(), ".") || extension != ".yaml" && extension != ".yml" {
+		if strings.HasPrefix(e.Name(), ".") || extension != ".yaml" && extension != ".yml" || IsTest(e.Name()) != tests {
 			continue
 		}
 		names = append(names, filepath.Join(dir, e.Name()))
+	}
+	return names, nil
+}
+
+// IsTest reports whether a path is that of policy tests, which no catalogue holds:
+// *_test.yaml or *_test.yml.
+func IsTest(path string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(path, filepath.Ext(path)), "_test")
+}
+
+// Tests returns the paths of the policy tests beside a catalogue, a file or a directory,
+// sorted. The error wraps fs.ErrNotExist where no catalogue is.
+func Tests(path string) ([]string, error) {
+	at, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("policy tests: %w", err)
+	}
+	dir := path
+	if !at.IsDir() {
+		dir = filepath.Dir(path)
+	}
+	names, err := listDirectory(dir, true)
+	if err != nil {
+		return nil, fmt.Errorf("policy tests: %w", err)
+	}
+	if len(names) > maxFiles {
+		return nil, fmt.Errorf("policy tests: the directory holds more than %d files of them", maxFiles)
 	}
 	return names, nil
 }

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/durward/durward/policy/catalog"
-	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
 
 const durationMessage = "google.protobuf.Duration"
@@ -23,10 +22,10 @@ type schemaCheck struct {
 
 // checkSchema finds unknown and repeated keys and values of the wrong type. After it
 // the file decodes, and at knows its paths.
-func checkSchema(f file, body *ast.MappingNode, at *positions) []catalog.Finding {
+func checkSchema(f file, body *ast.MappingNode, at *positions, m protoreflect.MessageDescriptor) []catalog.Finding {
 	c := &schemaCheck{file: f.name, at: at}
 	c.version(body)
-	c.message("", body, (*durwardv1.Config)(nil).ProtoReflect().Descriptor())
+	c.message("", body, m)
 	return c.findings
 }
 
@@ -116,6 +115,10 @@ func (c *schemaCheck) field(path string, field protoreflect.FieldDescriptor, at 
 		f.Fix = "write a value, or remove the key"
 		return
 	}
+	if field.IsMap() {
+		c.entries(path, value, func(path string, node ast.Node) { c.value(path, field.MapValue(), node) })
+		return
+	}
 	if !field.IsList() {
 		c.value(path, field, value)
 		return
@@ -142,6 +145,12 @@ func (c *schemaCheck) note(path string, node ast.Node) {
 func (c *schemaCheck) value(path string, field protoreflect.FieldDescriptor, node ast.Node) {
 	c.note(path, node)
 	switch {
+	case field.Message() != nil && field.Message().FullName() == structMessage:
+		c.entries(path, node, c.anything)
+	case field.Message() != nil && field.Message().FullName() == timestampMessage:
+		c.timestamp(node)
+	case field.Message() != nil && field.Message().FullName() == valueMessage:
+		c.single(field, node)
 	case field.Message() != nil && field.Message().FullName() != durationMessage:
 		c.message(path, node, field.Message())
 	case field.Message() != nil:

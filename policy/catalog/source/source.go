@@ -23,8 +23,8 @@ import (
 )
 
 // Load reads a file, or the *.yaml and *.yml files of a directory in the order of
-// their names, and compiles what they say together. Hidden files and sub-directories
-// are left alone; symbolic links to files are followed, since that is how Kubernetes
+// their names, and compiles what they say together. Hidden files, policy tests (IsTest)
+// and sub-directories are left alone; symbolic links to files are followed, since that is how Kubernetes
 // mounts them.
 //
 // Findings come sorted by file, line and column, with their source lines. The
@@ -94,9 +94,10 @@ func Parse(name string, data []byte) (*catalog.Catalogue, []catalog.Finding) {
 func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []catalog.Finding) {
 	cfg := new(durwardv1.Config)
 	for _, f := range at.files {
-		part, found := read(f, at)
+		part := new(durwardv1.Config)
+		found := readInto(f, at, part)
 		findings = append(findings, found...)
-		if part != nil {
+		if len(found) == 0 {
 			proto.Merge(cfg, part)
 		}
 	}
@@ -116,14 +117,14 @@ func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []c
 	return cat, findings
 }
 
-// read takes one file from text to message, adding to at where things stand.
-func read(f file, at *positions) (*durwardv1.Config, []catalog.Finding) {
+// readInto takes one file from text to message, adding to at where things stand.
+func readInto(f file, at *positions, message proto.Message) []catalog.Finding {
 	body, found := parse(f)
 	if len(found) > 0 {
-		return nil, found
+		return found
 	}
-	if found = checkSchema(f, body, at); len(found) > 0 {
-		return nil, found
+	if found = checkSchema(f, body, at, message.ProtoReflect().Descriptor()); len(found) > 0 {
+		return found
 	}
-	return decode(f)
+	return decode(f, message)
 }

@@ -1,0 +1,53 @@
+package source
+
+import (
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/durward/durward/policy/catalog"
+)
+
+// Document is one file that says something about a catalogue and is no part of it. It
+// knows where each of its values stands.
+type Document struct{ at *positions }
+
+// ReadDocument reads the file at path into a message whose first field is version, as
+// strictly as a catalogue. A file that cannot be read is a finding like any other. Where a
+// finding is an error, message is of no use.
+func ReadDocument(path string, message proto.Message) (Document, []catalog.Finding) {
+	data, err := readFile(path)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return Document{newPositions(nil)}, []catalog.Finding{tooLarge(path)}
+	case err != nil:
+		return Document{newPositions(nil)}, []catalog.Finding{newFinding(unreadable, path, reasonOf(err))}
+	}
+	return ParseDocument(path, data, message)
+}
+
+// ParseDocument is ReadDocument of a file from memory. name stands in positions.
+func ParseDocument(name string, data []byte, message proto.Message) (Document, []catalog.Finding) {
+	at := newPositions([]file{{name, data}})
+	if len(data) > maxFileBytes {
+		return Document{at}, []catalog.Finding{tooLarge(name)}
+	}
+	findings := readInto(at.files[0], at, message)
+	if len(findings) == 0 {
+		findings = violations(message, at, nil)
+	}
+	return Document{at}, at.complete(findings)
+}
+
+// At returns where the value of a path is written, as in cases[0].headers.x-auth-api, or
+// where the nearest value around it is.
+func (d Document) At(path string) catalog.Position {
+	position, _ := d.at.locate(path)
+	return position
+}
+
+// Complete gives findings of further mistakes, each with its Path, their source lines, and
+// sorts them.
+func (d Document) Complete(findings []catalog.Finding) []catalog.Finding {
+	return d.at.complete(findings)
+}
