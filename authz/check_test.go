@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// calls are every kind of answer; testdata/NAME.json is the answer.
+// calls are every kind of question; testdata/NAME.json is the answer where it allows.
 var calls = map[string]call{
 	"allow":        get(),
 	"allow-groups": get(bearer("user-with-groups")),
@@ -124,15 +124,26 @@ func TestAnswers(t *testing.T) {
 	for name, c := range calls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			var first *authv3.CheckResponse
 			for encoding, req := range c.encodings() {
 				res, err := client.Check(t.Context(), req)
 				if err != nil {
 					t.Fatalf("%s: %v", encoding, err)
 				}
-				if allowed := mustBeWellFormed(t, res); allowed != strings.HasPrefix(name, "allow") {
+				allowed := mustBeWellFormed(t, res)
+				if allowed != strings.HasPrefix(name, "allow") {
 					t.Errorf("%s: allowed is %t", encoding, allowed)
 				}
-				golden(t, filepath.Join("testdata", name+".json"), masked(t, res))
+				res = masked(t, res)
+				if first == nil {
+					first = res
+				}
+				if diff := cmp.Diff(first, res, protocmp.Transform()); diff != "" {
+					t.Errorf("%s is answered otherwise: %s", encoding, diff)
+				}
+				if allowed {
+					golden(t, filepath.Join("testdata", name+".json"), res)
+				}
 			}
 		})
 	}

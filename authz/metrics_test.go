@@ -36,7 +36,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	closed := map[string][]string{
 		"api":         {"orders", "unknown"},
 		"application": {"mobile", "partner", "tool", "unknown"},
-		"outcome":     {"allow", "deny", "error"},
+		"outcome":     {"allow", "deny", "error", "shadow_deny"},
 		"reason":      {""},
 	}
 	for _, reason := range contract.Reasons() {

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"net/netip"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -24,10 +25,11 @@ func parseRequest(req *authv3.CheckRequest) question {
 	attributes := req.GetAttributes()
 	http := attributes.GetRequest().GetHttp()
 	q := question{Request: policy.Request{
-		API:    attributes.GetContextExtensions()[contract.ContextExtensionAPI],
-		Method: http.GetMethod(),
-		Host:   http.GetHost(),
-		Path:   http.GetPath(),
+		API:      attributes.GetContextExtensions()[contract.ContextExtensionAPI],
+		Method:   http.GetMethod(),
+		Host:     http.GetHost(),
+		Path:     http.GetPath(),
+		SourceIP: sourceIP(attributes.GetSource()),
 	}}
 	if http == nil {
 		q.Defect = "no HTTP request"
@@ -41,6 +43,16 @@ func parseRequest(req *authv3.CheckRequest) question {
 	return q
 }
 
+// sourceIP is the peer as Envoy has it, an IPv4 address as such; no header of the
+// caller's has a say in it.
+func sourceIP(peer *authv3.AttributeContext_Peer) string {
+	ip, err := netip.ParseAddr(peer.GetAddress().GetSocketAddress().GetAddress())
+	if err != nil {
+		return "" // a unix socket, or none
+	}
+	return ip.Unmap().String()
+}
+
 func headerValue(h *corev3.HeaderValue) string {
 	if raw := h.GetRawValue(); len(raw) > 0 {
 		return string(raw)
@@ -52,6 +64,8 @@ func (q *question) header(name, value string) {
 	switch name {
 	case contract.HeaderAuthorization:
 		q.Authorization = append(q.Authorization, value)
+	case contract.HeaderDPoP:
+		q.Proofs = append(q.Proofs, value)
 	case "x-request-id":
 		q.requestID = value
 	case "content-type":

@@ -3,7 +3,6 @@ package authz
 import (
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/durward/durward/policy"
 	"github.com/durward/durward/policy/contract"
@@ -23,16 +21,13 @@ import (
 // defaultRetry is the Retry-After of an outage of unknown length.
 const defaultRetry = 2 * time.Second
 
-// realm names us in challenges (RFC 9110 section 11.5).
-const realm = "durward"
-
 // respond is the only place where a CheckResponse is made. The status is always set:
-// Envoy lets a response without one pass.
-func respond(d policy.Decision, q question, id string) *authv3.CheckResponse {
-	if d.Allowed() {
+// Envoy lets a response without one pass. owned are the catalogue's ownedHeaders.
+func respond(d policy.Decision, q question, id string, owned []string) *authv3.CheckResponse {
+	if d.Allowed() || d.Shadowed() {
 		return &authv3.CheckResponse{
 			Status:          &statuspb.Status{Code: int32(codes.OK)},
-			HttpResponse:    &authv3.CheckResponse_OkResponse{OkResponse: allowed(d, id)},
+			HttpResponse:    &authv3.CheckResponse_OkResponse{OkResponse: passed(d, id, owned)},
 			DynamicMetadata: metadata(d, id),
 		}
 	}
@@ -40,42 +35,6 @@ func respond(d policy.Decision, q question, id string) *authv3.CheckResponse {
 		Status:          &statuspb.Status{Code: int32(codes.PermissionDenied), Message: string(d.Reason)},
 		HttpResponse:    &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied(d, q, id)},
 		DynamicMetadata: metadata(d, id),
-	}
-}
-
-// removable are the headers that an allow removes unless it sets them.
-var removable = contract.MutableHeaders()
-
-// allowed overwrites or removes every header we own, so that no copy of the caller's
-// survives. Envoy removes after it sets: no name may be in both lists.
-func allowed(d policy.Decision, id string) *authv3.OkHttpResponse {
-	ok := &authv3.OkHttpResponse{
-		Headers:              make([]*corev3.HeaderValueOption, 0, len(d.Identity)+1),
-		HeadersToRemove:      make([]string, 0, len(removable)),
-		ResponseHeadersToAdd: []*corev3.HeaderValueOption{overwrite(contract.HeaderDecisionID, id)},
-	}
-	for _, h := range d.Identity {
-		ok.Headers = append(ok.Headers, overwrite(h.Name, h.Value))
-	}
-	ok.Headers = append(ok.Headers, overwrite(contract.HeaderDecisionID, id))
-	for _, name := range removable {
-		if !slices.ContainsFunc(ok.Headers, func(h *corev3.HeaderValueOption) bool { return h.Header.Key == name }) {
-			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
-		}
-	}
-	return ok
-}
-
-// replaced is append=false of every header of every allow; answers are only read.
-var replaced = wrapperspb.Bool(false)
-
-// overwrite replaces every copy on all Envoys: releases up to 1.40 read append alone,
-// later ones append_action. raw_value is ignored by Envoy.
-func overwrite(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, Value: value},
-		Append:       replaced, //nolint:staticcheck // deprecated, and all that Envoy up to 1.40 reads
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}
 }
 
@@ -96,7 +55,7 @@ func denied(d policy.Decision, q question, id string) *authv3.DeniedHttpResponse
 		},
 	}
 	if told.Scheme != "" {
-		out.Headers = append(out.Headers, header("www-authenticate", challenge(told, d.Scopes)))
+		out.Headers = append(out.Headers, header("www-authenticate", challenge(told, d)))
 	}
 	if told.Retry {
 		out.Headers = append(out.Headers, header("retry-after", retryAfter(d.RetryAfter)))
@@ -105,6 +64,7 @@ func denied(d policy.Decision, q question, id string) *authv3.DeniedHttpResponse
 		out.Headers = append(out.Headers, header("allow", strings.Join(d.Methods, ", ")))
 	}
 	if q.isGRPC() {
+		// The name of a reason is its own percent-encoding, which grpc-message needs.
 		out.Headers = append(out.Headers,
 			header("grpc-status", strconv.FormatUint(uint64(told.GRPC), 10)),
 			header("grpc-message", string(told.Told)))
@@ -115,19 +75,6 @@ func denied(d policy.Decision, q question, id string) *authv3.DeniedHttpResponse
 		out.Body = problem(told, status, id)
 	}
 	return out
-}
-
-// challenge follows RFC 6750 section 3.
-func challenge(told contract.Denial, scopes []string) string {
-	var b strings.Builder
-	b.WriteString(told.Scheme + ` realm="` + realm + `"`)
-	if told.ChallengeError != "" {
-		b.WriteString(`, error="` + told.ChallengeError + `", error_description="` + told.Title + `"`)
-	}
-	if told.ChallengeError == "insufficient_scope" && len(scopes) > 0 {
-		b.WriteString(`, scope="` + strings.Join(scopes, " ") + `"`)
-	}
-	return b.String()
 }
 
 func retryAfter(wait time.Duration) string {
@@ -160,6 +107,9 @@ func metadata(d policy.Decision, id string) *structpb.Struct {
 	fields := map[string]*structpb.Value{"decision_id": structpb.NewStringValue(id)}
 	if d.Reason != "" {
 		fields["reason"] = structpb.NewStringValue(string(d.Reason))
+	}
+	if d.Shadowed() {
+		fields["shadow"] = structpb.NewBoolValue(true)
 	}
 	if d.API != nil {
 		fields["api"] = structpb.NewStringValue(d.API.Name)

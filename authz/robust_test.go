@@ -193,7 +193,7 @@ func TestEveryReasonIsWellFormed(t *testing.T) {
 		for _, c := range []call{get(), get(func(c *call) { c.method = "HEAD" }), get(header("content-type", "application/grpc"))} {
 			d := policy.Deny(reason, "")
 			d.PathKnown, d.Methods, d.Scopes = true, []string{"GET"}, []string{"orders.read"}
-			res := authz.Respond(d, c.request())
+			res := authz.Respond(d, c.request(), nil)
 			if mustBeWellFormed(t, res) {
 				t.Errorf("%q allows", reason)
 			}

@@ -35,6 +35,14 @@ type Generation struct {
 	// Verifiers has one verifier for each authorization server of the catalogue, by
 	// name. A missing one fails the checks that need it.
 	Verifiers map[string]*token.Verifier
+	// Prove checks the proofs of bound tokens; nil refuses all of them.
+	Prove policy.Prove
+}
+
+// serving is a generation, nil before the first, and what all its answers share.
+type serving struct {
+	*Generation
+	owned []string
 }
 
 // Server is the ext_authz service. Until the first Swap it denies with Internal.
@@ -45,31 +53,35 @@ type Server struct {
 	metrics    *metrics
 	now        func() time.Time
 	pseudonyms record.Pseudonyms
-	generation atomic.Pointer[Generation]
+	serving    atomic.Pointer[serving]
 }
 
 // NewServer registers the metrics and serves nothing yet.
 func NewServer(log *slog.Logger, r prometheus.Registerer, now func() time.Time) *Server {
-	return &Server{log: log, metrics: newMetrics(r), now: now, pseudonyms: record.NewPseudonyms()}
+	s := &Server{log: log, metrics: newMetrics(r), now: now, pseudonyms: record.NewPseudonyms()}
+	s.Swap(nil)
+	return s
 }
 
 // Swap makes g the generation of all checks that begin from now on. Nothing in g may
 // change afterwards.
-func (s *Server) Swap(g *Generation) { s.generation.Store(g) }
+func (s *Server) Swap(g *Generation) {
+	s.serving.Store(&serving{Generation: g, owned: ownedHeaders(g.catalogue())})
+}
 
 // Check answers one question. The error is always nil: see the package comment.
 func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (res *authv3.CheckResponse, _ error) {
 	start := s.now()
-	gen := s.generation.Load()
+	gen := s.serving.Load()
 	id := newDecisionID()
 	defer func() {
 		if p := recover(); p != nil {
-			res = respond(s.panicked(ctx, p), question{}, id)
+			res = respond(s.panicked(ctx, p), question{}, id, gen.owned)
 		}
 	}()
 	var q question
 	d := s.guarded(ctx, &q, req, gen)
-	res = respond(d, q, id)
+	res = respond(d, q, id, gen.owned)
 
 	rec := record.New(d, q.Request, id, q.requestID, gen.revision(), start, s.now())
 	rec.User = s.pseudonyms.Name(gen.logUser(), d.Fact.Claims.Subject)
@@ -79,14 +91,14 @@ func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (res *auth
 }
 
 // guarded turns a panic into a denial that is recorded like any other.
-func (s *Server) guarded(ctx context.Context, q *question, req *authv3.CheckRequest, gen *Generation) (d policy.Decision) {
+func (s *Server) guarded(ctx context.Context, q *question, req *authv3.CheckRequest, gen *serving) (d policy.Decision) {
 	defer func() {
 		if p := recover(); p != nil {
 			d = s.panicked(ctx, p)
 		}
 	}()
 	*q = parseRequest(req)
-	return s.decide(ctx, *q, gen)
+	return s.decide(ctx, *q, gen.Generation)
 }
 
 // panicked reports a panic without its value, which may hold what the caller sent: the
@@ -100,12 +112,13 @@ func (s *Server) panicked(ctx context.Context, p any) policy.Decision {
 }
 
 func (s *Server) decide(ctx context.Context, q question, gen *Generation) policy.Decision {
-	if gen == nil || gen.Catalogue == nil {
+	if gen.catalogue() == nil {
 		return policy.Deny(contract.Internal, "no configuration is serving")
 	}
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	return policy.Decide(gen.Catalogue, q.Request, policy.Witness{Verify: gen.Verifying(ctx), Now: s.now}, nil)
+	by := policy.Witness{Verify: gen.Verifying(ctx), Prove: gen.Prove, Now: s.now}
+	return policy.Decide(gen.Catalogue, q.Request, by, nil)
 }
 
 // Verifying is how the checks of this generation verify tokens, until ctx ends. A policy
@@ -129,18 +142,25 @@ func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, limit)
 }
 
-func (g *Generation) revision() string {
-	if g == nil || g.Catalogue == nil {
-		return ""
+func (g *Generation) catalogue() *catalog.Catalogue {
+	if g == nil {
+		return nil
 	}
-	return g.Catalogue.Revision
+	return g.Catalogue
+}
+
+func (g *Generation) revision() string {
+	if cat := g.catalogue(); cat != nil {
+		return cat.Revision
+	}
+	return ""
 }
 
 func (g *Generation) logUser() string {
-	if g == nil || g.Catalogue == nil {
-		return record.UserNone
+	if cat := g.catalogue(); cat != nil {
+		return cat.LogUser
 	}
-	return g.Catalogue.LogUser
+	return record.UserNone
 }
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -15,30 +14,54 @@ import (
 
 var headerName = regexp.MustCompile(`^[a-z0-9-]+$`)
 
-// mustBeWellFormed holds what is true of every answer, and returns whether it allows.
-func mustBeWellFormed(t testing.TB, res *authv3.CheckResponse) bool {
+// reporter is what rapid's tests and others have in common.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// terms are what an answer depends on beside the decision.
+type terms struct {
+	// mapped are the headers of mapped claims.
+	mapped []string
+	// forward leaves the credential to the backend.
+	forward bool
+}
+
+// mustBeWellFormed holds what is true of every answer under the tests' configuration, and
+// returns whether it allows.
+func mustBeWellFormed(t reporter, res *authv3.CheckResponse) bool {
+	t.Helper()
+	return terms{}.mustBeWellFormed(t, res)
+}
+
+func (c terms) mustBeWellFormed(t reporter, res *authv3.CheckResponse) bool {
 	t.Helper()
 	if res == nil || res.Status == nil {
 		t.Fatalf("an answer without status allows: %v", res)
 	}
 	if err := res.ValidateAll(); err != nil {
-		t.Error(err)
+		t.Errorf("%v", err)
 	}
 	if res.GetErrorResponse() != nil {
-		t.Error("an error_response obeys failure_mode_allow")
+		t.Errorf("an error_response obeys failure_mode_allow")
 	}
 	if res.Status.Code == int32(codes.OK) {
-		mustBeAllow(t, res.GetOkResponse())
+		c.mustBePass(t, res.GetOkResponse())
+		if res.DynamicMetadata.GetFields()["shadow"].GetBoolValue() {
+			mustBeAnonymous(t, res)
+		}
 		return true
 	}
 	mustBeDeny(t, res.GetDeniedResponse())
 	return false
 }
 
-func mustBeAllow(t testing.TB, ok *authv3.OkHttpResponse) {
+func (c terms) mustBePass(t reporter, ok *authv3.OkHttpResponse) {
 	t.Helper()
 	if ok == nil {
-		t.Fatal("an allow without ok_response")
+		t.Fatalf("a pass without ok_response")
 	}
 	covered := map[string]bool{}
 	for _, h := range slices.Concat(ok.Headers, ok.ResponseHeadersToAdd) {
@@ -59,24 +82,38 @@ func mustBeAllow(t testing.TB, ok *authv3.OkHttpResponse) {
 		}
 		covered[name] = true
 	}
-	for _, name := range contract.MutableHeaders() {
+	owned := slices.Concat(contract.IdentityHeaders(), contract.RewriteHeaders(), c.mapped)
+	if !c.forward {
+		owned = append(owned, contract.HeaderAuthorization, contract.HeaderDPoP)
+	}
+	for _, name := range owned {
 		if !covered[name] {
 			t.Errorf("%s is neither set nor removed", name)
 		}
-		delete(covered, name)
 	}
-	if len(covered) > 0 {
-		t.Errorf("Envoy refuses to change %v", covered)
+	for name := range covered {
+		if !slices.Contains(owned, name) {
+			t.Errorf("%s is not ours to change", name)
+		}
 	}
 	if len(ok.ResponseHeadersToAdd) != 1 || ok.ResponseHeadersToAdd[0].Header.Key != contract.HeaderDecisionID {
 		t.Errorf("the caller gets %v", ok.ResponseHeadersToAdd)
 	}
 }
 
-func mustBeDeny(t testing.TB, denied *authv3.DeniedHttpResponse) {
+// mustBeAnonymous holds that an answer sets nothing that tells of a caller.
+func mustBeAnonymous(t reporter, res *authv3.CheckResponse) {
+	t.Helper()
+	set := res.GetOkResponse().GetHeaders()
+	if len(set) != 1 || set[0].GetHeader().GetKey() != contract.HeaderDecisionID {
+		t.Errorf("the backend is told %v", set)
+	}
+}
+
+func mustBeDeny(t reporter, denied *authv3.DeniedHttpResponse) {
 	t.Helper()
 	if denied == nil {
-		t.Fatal("a deny without denied_response is a bare 403")
+		t.Fatalf("a deny without denied_response is a bare 403")
 	}
 	if code := denied.GetStatus().GetCode(); code < 400 || code > 599 {
 		t.Errorf("status %d", code)
@@ -89,7 +126,7 @@ func mustBeDeny(t testing.TB, denied *authv3.DeniedHttpResponse) {
 	}
 }
 
-func mustBeHeader(t testing.TB, h *corev3.HeaderValueOption) {
+func mustBeHeader(t reporter, h *corev3.HeaderValueOption) {
 	t.Helper()
 	key, value := h.GetHeader().GetKey(), h.GetHeader().GetValue()
 	if !headerName.MatchString(key) || value == "" || len(h.Header.RawValue) > 0 {

@@ -87,9 +87,9 @@ func Bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) ([
 }
 
 // runtime lifts a limit that Envoy puts on regular expressions, for fear of slow ones
-// by many authors. There is one expression in what we write, the list of headers that
-// answers may touch, and it is linear; but it is longer than the default of 100 RE2
-// instructions, and Envoy would refuse the listener.
+// by many authors. Those that we write, the list of headers that answers may touch and
+// the origins below a domain, are linear; but the list is longer than the default of 100
+// RE2 instructions, and Envoy would refuse the listener.
 func runtime() *bootstrapv3.LayeredRuntime {
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 		Name: "durward",

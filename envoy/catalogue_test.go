@@ -21,12 +21,15 @@ func api(name, base, backend string, hosts ...string) *durwardv1.API {
 // small is a configuration with one of everything this package tells apart.
 func small() *durwardv1.Config {
 	private := api("billing", "/billing", "https://billing.internal/v2", "api.example.com")
+	orders := api("orders", "/orders", "http://orders.internal:8080", "*")
+	orders.Cors = &durwardv1.CORS{AllowOrigins: []string{"https://app.example.com", "https://*.example.org"}}
+	orders.ProtectedResource = true
 	private.Backend.Tls = &durwardv1.BackendTLS{CaFile: "/etc/durward/backends.pem"}
 	return &durwardv1.Config{
 		Version:  1,
 		Gateways: []*durwardv1.Gateway{{Name: "edge", Listen: "127.0.0.1:10000", Url: "http://127.0.0.1:10000"}},
 		Apis: []*durwardv1.API{
-			api("orders", "/orders", "http://orders.internal:8080", "*"),
+			orders,
 			api("orders-admin", "/orders/admin", "http://orders.internal:8080/admin", "*.example.com"),
 			api("addresses", "/", "https://192.0.2.7:8443", "[2001:db8::1]"),
 			private,
@@ -65,6 +68,7 @@ func compile(t *testing.T, cfg *durwardv1.Config) *catalog.Catalogue {
 func literal(apis ...*catalog.API) *catalog.Catalogue {
 	return &catalog.Catalogue{
 		CheckTimeout: time.Second,
+		Headers:      catalog.Headers{Prefix: "x-claim-"},
 		Gateways:     []*catalog.Gateway{{Name: "edge", Listen: "127.0.0.1:10000"}},
 		Listeners: catalog.Listeners{
 			Check: catalog.Listener{Address: "unix:/run/durward/check.sock"},

@@ -13,7 +13,8 @@
 // It refuses to write anything that fails open: no failure_mode_allow, no route and no
 // virtual host without a check, no per-route disabling, no on-demand routes, which
 // Envoy 1.40 sends to the backend unchecked the first time, no CONNECT and no
-// upgrades. Only requests for which Envoy finds no route at all, "OPTIONS *" and
-// CONNECT, are answered by Envoy itself, with 404. Secrets never appear in what this
-// package writes.
+// upgrades. Envoy itself answers only requests for which it finds no route at all,
+// "OPTIONS *" and CONNECT, with 404, and preflights from the origins that an API names,
+// by its CORS filter: they carry no credential that could be checked, and no backend
+// sees them. Secrets never appear in what this package writes.
 package envoy

@@ -29,7 +29,7 @@ const (
 )
 
 // extAuthz is the filter that asks us about every request.
-func extAuthz(timeout time.Duration) (*hcmv3.HttpFilter, error) {
+func extAuthz(timeout time.Duration, claimPrefix string) (*hcmv3.HttpFilter, error) {
 	typed, err := pack(&extauthzv3.ExtAuthz{
 		TransportApiVersion: corev3.ApiVersion_V3,
 		Services:            &extauthzv3.ExtAuthz_GrpcService{GrpcService: checkService(timeout)},
@@ -37,7 +37,7 @@ func extAuthz(timeout time.Duration) (*hcmv3.HttpFilter, error) {
 		// An outage must not look like a refusal, which is Envoy's default.
 		StatusOnError:               &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		ValidateMutations:           true,
-		DecoderHeaderMutationRules:  mutationRules(),
+		DecoderHeaderMutationRules:  mutationRules(claimPrefix),
 		EncodeRawHeaders:            true,
 		IncludeTlsSession:           true,
 		AllowedHeaders:              checkedHeaders(),
@@ -80,13 +80,14 @@ func checkedHeaders() *matcherv3.ListStringMatcher {
 	return &list
 }
 
-// mutationRules lets answers touch the headers of the contract and no other: one that
-// tries makes the request fail.
-func mutationRules() *mutationv3.HeaderMutationRules {
+// mutationRules lets answers touch the headers of the contract, those of mapped claims and
+// no other: one that tries makes the request fail.
+func mutationRules(claimPrefix string) *mutationv3.HeaderMutationRules {
 	names := contract.MutableHeaders()
 	for i, name := range names {
 		names[i] = regexp.QuoteMeta(name)
 	}
+	names = append(names, regexp.QuoteMeta(claimPrefix)+"[a-z0-9-]+")
 	return &mutationv3.HeaderMutationRules{
 		DisallowAll:     wrapperspb.Bool(true),
 		DisallowIsError: wrapperspb.Bool(true),

@@ -35,13 +35,13 @@ const (
 
 // listener is where a gateway meets its callers. It is named after the gateway.
 // Whatever changes in it makes Envoy drain its connections, so that nothing of an API
-// belongs here.
-func listener(gw *catalog.Gateway, checkTimeout time.Duration) (*listenerv3.Listener, error) {
+// belongs here; of mapped claims there is the prefix alone, which all their headers share.
+func listener(gw *catalog.Gateway, checkTimeout time.Duration, claimPrefix string) (*listenerv3.Listener, error) {
 	address, err := listenAddress(gw.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	manager, err := connectionManager(gw, checkTimeout)
+	manager, err := connectionManager(gw, checkTimeout, claimPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("http connection manager: %w", err)
 	}
@@ -56,12 +56,12 @@ func listener(gw *catalog.Gateway, checkTimeout time.Duration) (*listenerv3.List
 	}, nil
 }
 
-func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration) (*anypb.Any, error) {
-	filters, err := httpFilters(checkTimeout)
+func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration, claimPrefix string) (*anypb.Any, error) {
+	filters, err := httpFilters(checkTimeout, claimPrefix)
 	if err != nil {
 		return nil, err
 	}
-	door, err := doorMutations()
+	door, err := doorMutations(claimPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -104,9 +104,14 @@ func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration) (*anypb.
 }
 
 // httpFilters is the chain: the check, then the router, and nothing between that could
-// choose another route after the check.
-func httpFilters(checkTimeout time.Duration) ([]*hcmv3.HttpFilter, error) {
-	check, err := extAuthz(checkTimeout)
+// choose another route after the check. What comes before it answers preflights, and
+// adds to answers, denials too, what lets a page read them.
+func httpFilters(checkTimeout time.Duration, claimPrefix string) ([]*hcmv3.HttpFilter, error) {
+	cors, err := corsFilter()
+	if err != nil {
+		return nil, err
+	}
+	check, err := extAuthz(checkTimeout, claimPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +119,14 @@ func httpFilters(checkTimeout time.Duration) ([]*hcmv3.HttpFilter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("router: %w", err)
 	}
-	return []*hcmv3.HttpFilter{check, httpFilter("envoy.filters.http.router", router)}, nil
+	return []*hcmv3.HttpFilter{cors, check, httpFilter("envoy.filters.http.router", router)}, nil
 }
 
 // doorMutations removes what a caller may not say before anything reads it, also on
 // routes that end without a check.
-func doorMutations() ([]*corev3.TypedExtensionConfig, error) {
+func doorMutations(claimPrefix string) ([]*corev3.TypedExtensionConfig, error) {
 	var config headermutationv3.HeaderMutation
-	for _, prefix := range contract.DoorPrefixes() {
+	for _, prefix := range slices.Concat(contract.DoorPrefixes(), []string{claimPrefix}) {
 		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
 				KeyMatcher: beginning(prefix, true),

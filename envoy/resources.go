@@ -45,8 +45,11 @@ func translate(cat *catalog.Catalogue, gw *catalog.Gateway) (Resources, error) {
 	if cat.CheckTimeout <= 0 { // which Envoy takes for none
 		return Resources{}, errors.New("check_timeout is not positive")
 	}
+	if cat.Headers.Prefix == "" { // which every header begins with
+		return Resources{}, errors.New("headers.prefix is empty")
+	}
 	var res Resources
-	l, err := listener(gw, cat.CheckTimeout)
+	l, err := listener(gw, cat.CheckTimeout, cat.Headers.Prefix)
 	if err != nil {
 		return Resources{}, err
 	}

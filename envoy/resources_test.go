@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	"github.com/google/go-cmp/cmp"
@@ -179,9 +180,43 @@ func TestOneChange(t *testing.T) {
 				"routes edge",
 			},
 		},
-		"policy": {
-			func(c *catalog.Catalogue) { c.API("orders").Operations[0].Methods = []string{"POST"} },
+		"claim": {
+			func(c *catalog.Catalogue) {
+				c.Headers.Claims = []catalog.ClaimHeader{{Header: "x-claim-email", Path: []string{"email"}}}
+			},
 			nil,
+		},
+		"claim prefix": {
+			func(c *catalog.Catalogue) { c.Headers.Prefix = "x-user-" },
+			[]string{"listener edge"},
+		},
+		"pages": {
+			func(c *catalog.Catalogue) { c.API("billing").CORS = openAPI().CORS },
+			[]string{"routes edge"},
+		},
+		"no pages": {
+			func(c *catalog.Catalogue) { c.API("orders").CORS = nil },
+			[]string{"routes edge"},
+		},
+		"protected resource": {
+			func(c *catalog.Catalogue) { c.API("billing").ProtectedResource = true },
+			[]string{"routes edge"},
+		},
+		"shadow": {
+			func(c *catalog.Catalogue) { c.API("orders").Shadow = true },
+			nil,
+		},
+		"credential": {
+			func(c *catalog.Catalogue) { c.API("orders").ForwardAuthorization = true },
+			nil,
+		},
+		"policy": {
+			func(c *catalog.Catalogue) { c.API("billing").Operations[0].Methods = []string{"POST"} },
+			nil,
+		},
+		"policy that preflights tell": {
+			func(c *catalog.Catalogue) { c.API("orders").Operations[0].Methods = []string{"POST"} },
+			[]string{"routes edge"},
 		},
 	}
 	for name, tt := range tests {
@@ -222,6 +257,7 @@ func TestTranslateRefuses(t *testing.T) {
 	}{
 		{"unknown gateway", "egde", `no gateway is named "egde"; there is: edge`, literal()},
 		{"zero check timeout", "edge", "check_timeout is not positive", &catalog.Catalogue{Gateways: literal().Gateways}},
+		{"zero claim prefix", "edge", "headers.prefix is empty", &catalog.Catalogue{Gateways: literal().Gateways, CheckTimeout: time.Second}},
 		{"zero backend timeout", "edge", "api a: backend.timeout is not positive", literal(func() *catalog.API {
 			a := literalAPI("a", "/", "http://b", "*")
 			a.Backend.Timeout = 0

@@ -9,6 +9,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/durward/durward/policy/catalog"
 	"github.com/durward/durward/policy/contract"
@@ -30,29 +31,57 @@ func tables(cat *catalog.Catalogue, gw *catalog.Gateway) []table {
 
 func tableName(gw *catalog.Gateway) string { return gw.Name }
 
-// routeTable writes a table with one virtual host for every host that an API names,
-// and one for all other hosts.
-func routeTable(t table) (*routev3.RouteConfiguration, error) {
-	routes := make(map[*catalog.API][]*routev3.Route, len(t.apis))
-	hosts := []string{anyHost}
-	for _, api := range t.apis {
-		r, err := apiRoutes(api)
+// written are the routes of one API.
+type written struct {
+	// documents are what Envoy answers itself; they are tried before any API's others.
+	documents, others []*routev3.Route
+}
+
+func write(apis []*catalog.API) (map[*catalog.API]written, error) {
+	all := make(map[*catalog.API]written, len(apis))
+	for _, api := range apis {
+		documents, err := metadataRoutes(api)
 		if err != nil {
 			return nil, fmt.Errorf("api %s: %w", api.Name, err)
 		}
-		routes[api] = r
-		hosts = append(hosts, api.Hosts...)
+		others, err := apiRoutes(api)
+		if err != nil {
+			return nil, fmt.Errorf("api %s: %w", api.Name, err)
+		}
+		all[api] = written{documents, others}
 	}
-	slices.Sort(hosts)
+	return all, nil
+}
+
+// routeTable writes a table with one virtual host for every host that an API names,
+// and one for all other hosts.
+func routeTable(t table) (*routev3.RouteConfiguration, error) {
+	routes, err := write(t.apis)
+	if err != nil {
+		return nil, err
+	}
 	last, err := catchAll()
 	if err != nil {
 		return nil, err
 	}
-	rc := &routev3.RouteConfiguration{Name: t.name, RequestHeadersToRemove: envoyOnly()}
+	hosts := []string{anyHost}
+	for _, api := range t.apis {
+		hosts = append(hosts, api.Hosts...)
+	}
+	slices.Sort(hosts)
+	rc := &routev3.RouteConfiguration{
+		Name:                           t.name,
+		RequestHeadersToRemove:         envoyOnly(),
+		MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(maxDocumentBytes),
+	}
 	for _, host := range slices.Compact(hosts) {
 		vh := &routev3.VirtualHost{Name: host, Domains: []string{host}}
-		for _, api := range answering(host, t.apis) {
-			vh.Routes = append(vh.Routes, routes[api]...)
+		apis := serving(host, t.apis)
+		for _, api := range firstOfPath(apis, func(a *catalog.API) bool { return routes[a].documents != nil }) {
+			vh.Routes = append(vh.Routes, routes[api].documents...)
+		}
+		for _, api := range firstOfPath(apis, func(*catalog.API) bool { return true }) {
+			vh.Routes = append(vh.Routes, routes[api].others...)
 		}
 		vh.Routes = append(vh.Routes, last)
 		rc.VirtualHosts = append(rc.VirtualHosts, vh)
@@ -60,11 +89,11 @@ func routeTable(t table) (*routev3.RouteConfiguration, error) {
 	return rc, nil
 }
 
-// answering lists the APIs of a virtual host in the order in which Envoy tries them.
-// Envoy looks at one virtual host alone, so that each repeats the APIs of wider hosts.
-// The longest base path comes first; where two APIs share one, only that with the more
-// specific host is reachable.
-func answering(host string, apis []*catalog.API) []*catalog.API {
+// serving lists the APIs of a virtual host in the order in which Envoy tries them. Envoy
+// looks at one virtual host alone, so that each repeats the APIs of wider hosts. The
+// longest base path comes first; of those that share one, the one with the most specific
+// host.
+func serving(host string, apis []*catalog.API) []*catalog.API {
 	rank := make(map[*catalog.API]int)
 	var list []*catalog.API
 	for _, api := range apis {
@@ -85,6 +114,13 @@ func answering(host string, apis []*catalog.API) []*catalog.API {
 			cmp.Compare(a.Name, b.Name),
 		)
 	})
+	return list
+}
+
+// firstOfPath leaves, of those that share a base path, the first that has something
+// there: the others are not reachable.
+func firstOfPath(apis []*catalog.API, has func(*catalog.API) bool) []*catalog.API {
+	list := slices.DeleteFunc(slices.Clone(apis), func(a *catalog.API) bool { return !has(a) })
 	return slices.CompactFunc(list, func(a, b *catalog.API) bool { return a.BasePath == b.BasePath })
 }
 
@@ -140,6 +176,9 @@ func apiRoutes(api *catalog.API) ([]*routev3.Route, error) {
 		Action:               forward(api, below),
 		TypedPerFilterConfig: config,
 	}}
+	if err := allowPages(api, routes); err != nil {
+		return nil, err
+	}
 	for _, r := range routes {
 		if err := r.ValidateAll(); err != nil {
 			return nil, err
