@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -33,14 +34,15 @@ func newCall() *cobra.Command {
 		Long: `Sends a request to the gateway of the configuration with the token of "durward login APP",
 renewed if need be. Who answered, the verdict, the reason and the decision id go to standard
 error, the body to standard output. PATH is the path with the query, as callers write it; no redirect is
-followed. An API with a host of its own is called with -H "Host: NAME".
+followed. An API with a host of its own is called with -H "Host: NAME". A token of "durward login
+--dpop" goes with a proof for this one request.
 
 -d sends a body: the text itself, @FILE, or - for standard input; up to 16 MiB. Its content
 type is application/json if it is JSON, unless -H says otherwise.
 
 -o json prints one object: status; verdict (allowed, denied or undecided); answered_by
 (backend, durward, envoy or unknown); reason; decision_id; scopes_needed;
-retry_after_seconds; cause, where nothing was decided; content_type; body, or body_base64
+acr_values_needed and max_age_seconds, of the sign-in that is needed; retry_after_seconds; cause, where nothing was decided; content_type; body, or body_base64
 if it is no UTF-8; truncated, after 16 MiB; next, commands that help.
 
 Exit code 0 if the request was allowed, whatever the backend made of it; 5 if it was denied;
@@ -98,12 +100,17 @@ func (c calling) run(cmd *cobra.Command, name, method, path string) error {
 	if err != nil {
 		return asName(cmd, err)
 	}
-	session.Authorize(req.Header)
+	if session.Bound() && len(req.Header.Values("DPoP")) > 0 {
+		return &usageError{errors.New("the DPoP header is made anew for each request: the application's token is bound to a key"), cmd.CommandPath()}
+	}
+	if err := session.Authorize(req); err != nil {
+		return err
+	}
 	answer, raw, err := call.Send(cmd.Context(), req, c.timeout)
 	if err != nil {
 		return fmt.Errorf("%w\n  fix: start Envoy for it: envoy -c <(durward bootstrap -c %s)", err, c.path)
 	}
-	caller := call.Caller{Application: name, Scopes: session.Scopes}
+	caller := call.Caller{Application: name, Scopes: session.Scopes, Bound: session.Bound()}
 	if c.path != defaultConfig {
 		caller.Config = c.path
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,13 +28,16 @@ func newCheck() *cobra.Command {
 		Long: `Reads a configuration as serve would, and translates it for Envoy, without starting
 anything. Each PATH is a configuration of its own, a file or a directory; without one it
 is that of --config. Every mistake is told at once, sorted, with its place and a fix;
-durward help DWnnn explains it. Text goes to standard error, but for the last line of a
-good configuration; the other forms go to standard output.
+durward help DWnnn explains it. Text goes to standard error, but for what is said of a
+good configuration; the other forms go to standard output. Of that are listed, below its
+line, what lets requests pass without a token or a verdict, and who is turned away by
+hand: public operations, APIs in shadow mode, and denials that have not ended.
 
 -o json prints one object: findings, a list of { code, severity, file, line, column, width,
 path, message, fix } with line 0 where a file as a whole is meant; errors and warnings, how
-many there are; configurations, a list of { path, files, apis, revision } whose revision is
-empty where the configuration has errors. -o github prints annotations for GitHub Actions.
+many there are; configurations, a list of { path, files, apis, revision, public, shadow,
+denials } whose revision is empty where the configuration has errors; the last three are
+lists of what the text lists. -o github prints annotations for GitHub Actions.
 
 Secret files are looked at where they are; --secrets says that they must be there. Exit
 code 3 if a configuration has errors or is missing; warnings do not fail.`,
@@ -95,4 +99,66 @@ func translate(cat *catalog.Catalogue) error {
 		}
 	}
 	return nil
+}
+
+// notable is what a reviewer of a good configuration should have seen, a line each:
+// what lets requests pass, and who is turned away at now.
+type notable struct{ public, shadow, denials []string }
+
+func notableIn(cat *catalog.Catalogue, now time.Time) notable {
+	n := notable{public: []string{}, shadow: []string{}, denials: []string{}}
+	if cat == nil {
+		return n
+	}
+	for _, api := range cat.APIs {
+		for _, op := range api.Operations {
+			if op.Public {
+				n.public = append(n.public, fmt.Sprintf("%s %s %s%s", api.Name, strings.Join(op.Methods, ","), api.FullPath(op), placeText(op.At)))
+			}
+		}
+		if path := api.MetadataPath(); path != "" {
+			n.public = append(n.public, fmt.Sprintf("%s GET %s%s", api.Name, path, placeText(api.At)))
+		}
+		if api.Shadow {
+			n.shadow = append(n.shadow, api.Name+placeText(api.At))
+		}
+	}
+	for _, d := range cat.Denials {
+		if !d.InForce(now) {
+			continue
+		}
+		until := ""
+		if !d.Until.IsZero() {
+			until = " until " + d.Until.UTC().Format(time.RFC3339)
+		}
+		n.denials = append(n.denials, fmt.Sprintf("%s%s, %s%s", d.Whom(), until, d.Reason, placeText(d.At)))
+	}
+	return n
+}
+
+func placeText(at catalog.Position) string {
+	if at.Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s:%d)", at.File, at.Line)
+}
+
+// maxNotable is how many lines of a kind are shown to people.
+const maxNotable = 20
+
+// text returns n for people, with a line for each and an indent.
+func (n notable) text() string {
+	var b strings.Builder
+	for _, kind := range []struct {
+		name  string
+		lines []string
+	}{{"public", n.public}, {"shadow", n.shadow}, {"denied", n.denials}} {
+		for _, line := range kind.lines[:min(maxNotable, len(kind.lines))] {
+			fmt.Fprintf(&b, "  %s: %s\n", kind.name, line)
+		}
+		if more := len(kind.lines) - maxNotable; more > 0 {
+			fmt.Fprintf(&b, "  %s: and %d more\n", kind.name, more)
+		}
+	}
+	return b.String()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -116,6 +117,49 @@ func TestCheckGitHub(t *testing.T) {
 	}
 	if got, want := annotation(f), "::warning file=a%2Cb%3Ac%25%0A.yaml,title=DW001::50%25 of%0D%0A::error::it%0Afix: a, b: c"; got != want {
 		t.Errorf("annotation %q; want %q", got, want)
+	}
+}
+
+// TestCheckLists holds that check lists what passes without a token or a verdict, and who
+// is turned away.
+func TestCheckLists(t *testing.T) {
+	t.Parallel()
+	file := edited(t, "    operations: [ ", "    mode: shadow\n    protected_resource: true\n    operations: [ { methods: [GET, HEAD], path: /health, public: true }, ")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.Write(text)
+	b.WriteString("denials:\n  - { user_id: 00u1, until: 2999-12-31T18:00:00+01:00, reason: left }\n  - { user_id: 00u2, until: 2020-01-01T00:00:00Z, reason: back }\n  - { token_id: AT.1, reason: stolen }\n")
+	for i := range 25 {
+		fmt.Fprintf(&b, "  - { token_id: T%d, reason: many }\n", i)
+	}
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := runs(t, filepath.Dir(file), nil, "check")
+	want := regexp.MustCompile(`^durward\.yaml: good; .*
+  public: orders GET,HEAD /orders/health \(durward\.yaml:\d+\)
+  public: orders GET /\.well-known/oauth-protected-resource/orders \(durward\.yaml:\d+\)
+  shadow: orders \(durward\.yaml:\d+\)
+  denied: user "00u1" until 2999-12-31T17:00:00Z, left \(durward\.yaml:\d+\)
+  denied: token "AT\.1", stolen \(durward\.yaml:\d+\)
+(?:  denied: token "T\d+", many \(durward\.yaml:\d+\)
+){18}  denied: and 7 more
+$`)
+	if code != 0 || stderr != "" || !want.MatchString(stdout) {
+		t.Errorf("check: %d %q\n%s", code, stderr, stdout)
+	}
+	_, stdout, _ = runs(t, filepath.Dir(file), nil, "check", "-o", "json")
+	var got struct {
+		Configurations []struct{ Public, Shadow, Denials []string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if c := got.Configurations[0]; len(c.Public) != 2 || len(c.Shadow) != 1 || len(c.Denials) != 27 || !strings.HasPrefix(c.Shadow[0], "orders (") {
+		t.Errorf("check -o json: %+v", c)
 	}
 }
 

@@ -49,6 +49,10 @@ var examples = []example{
 	{line: "durward check", on: configured, says: "durward.yaml: good; "},
 	{line: "durward check -c durward.yaml --secrets", on: configured, says: "durward.yaml: good; "},
 	{line: "durward check -o github .", on: configured, says: ".: good; "},
+	{line: "durward test", on: configured, says: "durward.yaml: ok; "},
+	{line: "durward test -v --run reader", on: configured, says: "pass durward_test.yaml:"},
+	{line: "durward test --coverage --threshold 100", on: configured, says: "coverage 100%"},
+	{line: "durward test -o junit .", on: configured, says: "<testsuites "},
 	{line: "durward emulate -c durward.yaml --backend", on: configured, says: "users ", stays: true},
 	{line: "durward serve -c durward.yaml", on: configured, says: `"msg":"serving"`, stays: true},
 	{line: "envoy -c <(durward bootstrap -c durward.yaml)", on: configured, says: "starting main dispatch loop", stays: true},
@@ -61,6 +65,7 @@ var examples = []example{
 	{line: "durward explain POST http://127.0.0.1:10000/orders --token @alice.header", on: running, says: "ALLOW"},
 	{line: "durward token @alice.header", on: running, says: "application mobile of organization retail"},
 	{line: "durward token --introspect - < alice.header", on: running, says: "application mobile of organization retail"},
+	{line: "durward login mobile --dpop --acr-values phr --max-age 300", on: running, says: "alice@example.com is signed in to mobile", asks: true},
 	{line: "durward logout mobile", on: running, says: "alice@example.com is signed out of retail/mobile"},
 	{line: "durward logout --all", on: running, says: "nobody is signed in here"},
 }

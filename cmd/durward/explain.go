@@ -23,10 +23,12 @@ path at the gateway.
 --token names where a token is: @FILE, or - for standard input; there stands the token
 or an "Authorization:" header. Okta is asked about it. --as supposes a caller instead,
 who signed in with that application and was granted the --scope: nothing is sent, and
-the token need not exist. With neither, the request has no token.
+the token need not exist. --claim adds a claim, as in --claim department=finance or
+--claim 'cnf={"jkt":"x"}' for a token bound by DPoP, whose proof is supposed good. With
+neither, the request has no token.
 
--o json prints one object: outcome, reason, status, detail, supposed, request, revision,
-api, operation, application, organization, caller, steps, fix, identity. Each step has
+-o json prints one object: outcome, reason, status, detail, supposed, shadow,
+request, revision, api, operation, application, organization, caller, steps, fix, identity. Each step has
 name, state (passed, failed, not_reached), expected, found and at (file, line, column).
 
 Exit code 0 if the request is allowed, 5 if it is denied, 6 if Okta gave no answer, 3 if
@@ -53,6 +55,7 @@ the configuration is invalid or missing.`,
 	f.StringVar(&from, "token", "", "where the token is: @FILE, or - for standard input")
 	f.StringVar(&q.As, "as", "", "suppose a caller with this application: APP or ORGANIZATION/APP")
 	f.StringSliceVar(&q.Scopes, "scope", nil, "scopes of the supposed caller, apart by commas")
+	f.StringArrayVar(&q.Claims, "claim", nil, "a further claim of the supposed caller, NAME=VALUE")
 	f.StringVar(&q.User, "user", "", "login of the supposed caller (default: somebody@example.com)")
 	reportFlag(cmd, &format)
 	completeFlag(cmd, "as", offer(applications))

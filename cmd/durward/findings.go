@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,6 +57,9 @@ func printChecked(cmd *cobra.Command, form checkForm, all []checked, findings []
 			count(len(c.Files), "file"), count(len(c.Catalogue.APIs), "API"), took); err != nil {
 			return err
 		}
+		if _, err := io.WriteString(stdout, notableIn(c.Catalogue, time.Now()).text()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -99,17 +103,22 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// annotation is a workflow command of GitHub Actions.
+// annotation is a finding for GitHub Actions.
 func annotation(f catalog.Finding) string {
 	message := f.Message
 	if f.Fix != "" {
 		message += "\nfix: " + f.Fix
 	}
-	place := "file=" + escapeProperty(f.At.File)
-	if f.At.Line > 0 {
-		place += fmt.Sprintf(",line=%d,col=%d", f.At.Line, f.At.Column)
+	return workflowCommand(f.Severity.String(), f.At, f.Code, message)
+}
+
+// workflowCommand is a command of GitHub Actions that shows a message at a place.
+func workflowCommand(command string, at catalog.Position, title, message string) string {
+	place := "file=" + escapeProperty(at.File)
+	if at.Line > 0 {
+		place += fmt.Sprintf(",line=%d,col=%d", at.Line, at.Column)
 	}
-	return fmt.Sprintf("::%s %s,title=%s::%s", f.Severity, place, f.Code, escapeData.Replace(message))
+	return fmt.Sprintf("::%s %s,title=%s::%s", command, place, escapeProperty(title), escapeData.Replace(message))
 }
 
 var escapeData = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
@@ -136,6 +145,10 @@ func writeJSON(w io.Writer, all []checked, findings []catalog.Finding) error {
 		Files    int    `json:"files"`
 		APIs     int    `json:"apis"`
 		Revision string `json:"revision"`
+
+		Public  []string `json:"public"`
+		Shadow  []string `json:"shadow"`
+		Denials []string `json:"denials"`
 	}
 	report := struct {
 		Findings       []finding       `json:"findings"`
@@ -150,7 +163,8 @@ func writeJSON(w io.Writer, all []checked, findings []catalog.Finding) error {
 		})
 	}
 	for _, c := range all {
-		row := configuration{Path: c.path, Files: len(c.Files)}
+		n := notableIn(c.Catalogue, time.Now())
+		row := configuration{Path: c.path, Files: len(c.Files), Public: n.public, Shadow: n.shadow, Denials: n.denials}
 		if c.Catalogue != nil {
 			row.APIs, row.Revision = len(c.Catalogue.APIs), c.Catalogue.Revision
 		}

@@ -38,10 +38,11 @@ func topics() (findings, reasons []topic) {
 
 func newHelp() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND | DWnnn | REASON]",
+		Use:   "help [COMMAND | DWnnn | REASON | checks | rules]",
 		Short: "Explain a command, a finding of check, or the reason of a denial",
 		Long: `Shows the help of a command, or explains how a finding of check (DWnnn) or the reason of a
-denial comes about, and what to do. Alone it also lists all of these.`,
+denial comes about, and what to do. checks lists what every request is checked for, rules
+what a rule of the configuration can say. Alone it also lists all of these.`,
 		Example:           "  durward help serve\n  durward help DW102\n  durward help scope_missing",
 		ValidArgsFunction: completeHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -58,6 +59,11 @@ denial comes about, and what to do. Alone it also lists all of these.`,
 					return t.print(cmd.OutOrStdout(), styleFor(cmd, cmd.OutOrStdout()))
 				}
 			}
+			for _, p := range pages() {
+				if len(args) == 1 && strings.EqualFold(p.name, args[0]) {
+					return p.write(cmd.OutOrStdout(), styleFor(cmd, cmd.OutOrStdout()))
+				}
+			}
 			return &usageError{unknownTopic(cmd.Root(), strings.Join(args, " ")), cmd.CommandPath()}
 		},
 	}
@@ -69,6 +75,10 @@ func listTopics(cmd *cobra.Command, findings, reasons []topic) error {
 		return err
 	}
 	var b strings.Builder
+	b.WriteString("\nMore, by \"durward help NAME\":\n")
+	for _, p := range pages() {
+		fmt.Fprintf(&b, "  %-20s %s\n", p.name, p.title)
+	}
 	b.WriteString("\nFindings of check, each explained by \"durward help DWnnn\":\n")
 	for _, t := range findings {
 		fmt.Fprintf(&b, "  %-20s %s\n", t.name, t.title)
@@ -120,6 +130,9 @@ func unknownTopic(root *cobra.Command, name string) error {
 	for _, t := range slices.Concat(findings, reasons) {
 		names = append(names, t.name)
 	}
+	for _, p := range pages() {
+		names = append(names, p.name)
+	}
 	if strings.HasPrefix(strings.ToUpper(name), "DW") {
 		name = strings.ToUpper(name)
 	}
@@ -151,6 +164,9 @@ func completeHelp(cmd *cobra.Command, args []string, toComplete string) ([]cobra
 		findings, reasons := topics()
 		for _, t := range slices.Concat(findings, reasons) {
 			add(t.name, t.title)
+		}
+		for _, p := range pages() {
+			add(p.name, p.title)
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp

@@ -14,10 +14,11 @@ func newInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a first configuration",
-		Long: `Writes a commented configuration, and beside it its JSON Schema for editors and the file
-of its client secret, for you alone. Without --issuer it is for the local Okta of durward emulate, and serve runs it as
-it is. With --issuer it is for your own org: init prints what to enter in Okta's console,
-and where to paste what Okta shows; check names what is still missing.
+		Long: `Writes a commented configuration, and beside it its policy tests for durward test, its
+JSON Schema for editors and the file of its client secret, for you alone. Without --issuer
+it is for the local Okta of durward emulate, and serve runs it as it is. With --issuer it is
+for your own org: init prints what to enter in Okta's console, and where to paste what Okta
+shows; check names what is still missing.
 
 Nothing is overwritten: exit code 1 if one of the files is there already, 2 if no API can
 be opened by tokens of the issuer.`,

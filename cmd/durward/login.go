@@ -15,8 +15,9 @@ import (
 )
 
 func newLogin() *cobra.Command {
-	var path, server, clientID string
+	var path, server, clientID, acr string
 	var noBrowser bool
+	var maxAge int
 	o := login.Options{Ports: login.DefaultPorts()}
 	cmd := &cobra.Command{
 		Use:   "login APP",
@@ -31,6 +32,11 @@ of the operations that are granted to the application; --scope replaces the last
 must know the application's redirect URIs http://127.0.0.1:8765/callback and
 http://127.0.0.1:18765/callback: the second is for when the first port is busy.
 
+--dpop binds the tokens to a key that is kept beside them (RFC 9449): who has the tokens alone can
+do nothing with them. --acr-values and --max-age ask for a stronger or newer sign-in (step-up,
+RFC 9470), as a denial's challenge names them; with them you sign in again even if a token is
+at hand.
+
 The address to open is always printed. --no-browser and --no-input open none; else
 $BROWSER does it, or what the system opens addresses with. --steps shows what happens on
 the wire, with secrets, codes and tokens masked.
@@ -38,7 +44,7 @@ the wire, with secrets, codes and tokens masked.
 Exit code 1 if Okta refuses or the browser does not come back in time, 2 if the
 configuration has no such application, 3 if it is invalid or missing, 6 if Okta does not
 answer.`,
-		Example: "  durward login mobile\n  durward login mobile --scope orders.read --no-browser --steps",
+		Example: "  durward login mobile\n  durward login mobile --scope orders.read --no-browser --steps\n  durward login mobile --dpop --acr-values phr --max-age 300",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			cat, _, err := serve.Load(path)
@@ -56,6 +62,13 @@ answer.`,
 				return err
 			}
 			o.Scopes = strings.Fields(strings.Join(o.Scopes, " "))
+			o.ACRValues = strings.Fields(acr)
+			if cmd.Flags().Changed("max-age") {
+				if maxAge < 0 {
+					return &usageError{errors.New("--max-age is a number of seconds, 0 or more"), cmd.CommandPath()}
+				}
+				o.MaxAge = &maxAge
+			}
 			if quiet, _ := cmd.Flags().GetBool("no-input"); !noBrowser && !quiet {
 				o.Browser = login.OpenBrowser
 			}
@@ -77,6 +90,9 @@ answer.`,
 	f.StringSliceVar(&o.Scopes, "scope", nil, "scopes to ask beside openid and offline_access, apart by commas")
 	f.BoolVar(&o.NoRefresh, "no-refresh", false, "ask no refresh token (offline_access)")
 	f.StringVar(&o.SecretFile, "client-secret-file", "", "file with the client secret, if the application has one")
+	f.BoolVar(&o.DPoP, "dpop", false, "bind the tokens to a new key (DPoP)")
+	f.StringVar(&acr, "acr-values", "", "how to sign in: authentication context classes, apart by blanks; Okta picks one")
+	f.IntVar(&maxAge, "max-age", 0, "how many seconds ago you may have signed in, 0 for now (default: any time)")
 	f.BoolVar(&noBrowser, "no-browser", false, "print the address alone")
 	f.BoolVar(&o.Force, "force", false, "sign in even if a token is at hand")
 	f.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "how long to wait for the browser")

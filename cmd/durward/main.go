@@ -78,7 +78,7 @@ identity headers, or deny with a reason. It also tells Envoy what to proxy.`,
 		commands  []*cobra.Command
 	}{
 		{"begin", "Begin here:", []*cobra.Command{newDemo(), newInit(), newEmulate()}},
-		{"run", "Run it:", []*cobra.Command{newCheck(), newServe(), newBootstrap(), newSchema()}},
+		{"run", "Run it:", []*cobra.Command{newCheck(), newTest(), newServe(), newBootstrap(), newSchema()}},
 		{"ask", "Sign in, call, and ask why:", []*cobra.Command{newLogin(), newCall(), newLogout(), newExplain(), newToken()}},
 		{"more", "More:", []*cobra.Command{newVersion()}},
 	} {
@@ -154,7 +154,7 @@ func exitCode(err error) int {
 	case errors.As(err, &config), errors.Is(err, errFindings), errors.Is(err, fs.ErrNotExist),
 		errors.Is(err, demo.ErrUnplayable):
 		return exitConfig
-	case errors.Is(err, demo.ErrOutcome):
+	case errors.Is(err, demo.ErrOutcome), errors.Is(err, errTests):
 		return exitTests
 	default:
 		return exitUnexpected

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/durward/durward/cmd/durward/scaffold"
 	"github.com/durward/durward/policy/catalog/source"
+	"github.com/durward/durward/policy/contract"
 )
 
 // readmeLines are the lines of shell that the README shows, in its order. Those of the
@@ -30,6 +34,7 @@ var readmeLines = struct{ demo, test, session, org []string }{
 		"durward call mobile GET /orders/7",
 		"durward call mobile POST /orders",
 		"durward explain POST /orders --as mobile --scope orders.read",
+		"durward test",
 	},
 	org: []string{
 		"durward init -c okta/durward.yaml --issuer https://example.okta.com/oauth2/default",
@@ -77,6 +82,71 @@ func TestReadmeLines(t *testing.T) {
 	}
 	if n := strings.Count(text, "\n"); n > 170 {
 		t.Errorf("the README has %d lines", n)
+	}
+}
+
+var updateReadme = flag.Bool("update-readme", false, "write the README's table of checks anew")
+
+// checksTable is what the README says is checked: the table that decisions are held to.
+func checksTable() string {
+	var b strings.Builder
+	b.WriteString("| Each request must have, in this order | else |\n|---|---|\n")
+	for _, c := range grouped(contract.Checks()) {
+		var statuses []string
+		byStatus := make(map[string][]string)
+		for _, r := range c.Reasons {
+			if r.Denial().Status >= 500 {
+				continue // an outage says nothing about the request
+			}
+			status := fmt.Sprint(r.Denial().Status)
+			if byStatus[status] == nil {
+				statuses = append(statuses, status)
+			}
+			byStatus[status] = append(byStatus[status], "`"+string(r)+"`")
+		}
+		var all []string
+		for _, status := range statuses {
+			reasons := byStatus[status]
+			if len(reasons) > 3 {
+				reasons = append(reasons[:0:0], fmt.Sprintf("and one of %d reasons", len(reasons)))
+			}
+			all = append(all, status+" "+strings.Join(reasons, " "))
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", c.Asks, strings.Join(all, ", "))
+	}
+	return b.String()
+}
+
+// grouped joins checks that deny with the same reasons, one after another.
+func grouped(checks []contract.Check) (groups []contract.Check) {
+	for _, c := range checks {
+		if last := len(groups) - 1; last >= 0 && slices.Equal(groups[last].Reasons, c.Reasons) {
+			groups[last].Asks += "; " + c.Asks
+			continue
+		}
+		groups = append(groups, c)
+	}
+	return groups
+}
+
+// The README's table of what is checked is the code's.
+func TestReadmeChecks(t *testing.T) {
+	t.Parallel()
+	const begin, end = "<!-- checks -->\n", "<!-- /checks -->\n"
+	before, rest, found := strings.Cut(readReadme(t), begin)
+	shown, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatal("the README has no table of checks")
+	}
+	if *updateReadme {
+		text := before + begin + checksTable() + end + after
+		if err := os.WriteFile(filepath.Join(root, "README.md"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(checksTable(), shown); diff != "" {
+		t.Errorf("go test ./cmd/durward -run ReadmeChecks -update-readme writes it anew (-code +README):\n%s", diff)
 	}
 }
 

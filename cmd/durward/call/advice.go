@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/durward/durward/policy/contract"
@@ -16,6 +17,8 @@ type Caller struct {
 	Application string
 	// Scopes are those of the token.
 	Scopes []string
+	// Bound says that the token is bound to a key.
+	Bound bool
 	// Config is the configuration's path, empty for the default.
 	Config string
 }
@@ -27,9 +30,11 @@ func (a *Answer) Advise(c Caller, req *http.Request) {
 	}
 	switch told := a.Reason.Denial(); {
 	case a.Reason == contract.ScopeMissing && len(a.ScopesNeeded) > 0:
-		a.Next = append(a.Next, c.command("durward", "login", c.Application, "--scope", strings.Join(union(apiScopes(c.Scopes), a.ScopesNeeded), ",")))
+		a.Next = append(a.Next, c.login("--scope", strings.Join(union(apiScopes(c.Scopes), a.ScopesNeeded), ",")))
+	case a.Reason == contract.StepUpRequired && (len(a.ACRValuesNeeded) > 0 || a.MaxAge != nil):
+		a.Next = append(a.Next, c.login(a.stepUp()...))
 	case told.Status == http.StatusUnauthorized:
-		a.Next = append(a.Next, c.command("durward", "login", c.Application, "--force"))
+		a.Next = append(a.Next, c.login("--force"))
 	}
 	target := *req.URL
 	if req.Host != "" {
@@ -43,6 +48,27 @@ func (a *Answer) Advise(c Caller, req *http.Request) {
 	if a.Reason != "" {
 		a.Next = append(a.Next, "durward help "+quote(string(a.Reason)))
 	}
+}
+
+// stepUp are the flags of a login that the challenge asks for.
+func (a *Answer) stepUp() []string {
+	var flags []string
+	if len(a.ACRValuesNeeded) > 0 {
+		flags = append(flags, "--acr-values", strings.Join(a.ACRValuesNeeded, " "))
+	}
+	if a.MaxAge != nil {
+		flags = append(flags, "--max-age", strconv.Itoa(*a.MaxAge))
+	}
+	return flags
+}
+
+// login is a sign-in that binds the new token as the present one is bound.
+func (c Caller) login(flags ...string) string {
+	words := append([]string{"durward", "login", c.Application}, flags...)
+	if c.Bound {
+		words = append(words, "--dpop")
+	}
+	return c.command(words...)
 }
 
 func apiScopes(scopes []string) []string {

@@ -66,6 +66,10 @@ type Answer struct {
 	DecisionID string `json:"decision_id,omitempty"`
 	// ScopesNeeded are those of the challenge (RFC 6750 section 3).
 	ScopesNeeded []string `json:"scopes_needed,omitempty"`
+	// ACRValuesNeeded and MaxAge, in seconds, are those of the challenge (RFC 9470 section
+	// 3): a sign-in by one of the first, and not longer ago than the second.
+	ACRValuesNeeded []string `json:"acr_values_needed,omitempty"`
+	MaxAge          *int     `json:"max_age_seconds,omitempty"`
 	// RetryAfter is in seconds; 0 is unknown.
 	RetryAfter int `json:"retry_after_seconds,omitempty"`
 	// Cause is the likely one where Verdict is Undecided.
@@ -142,7 +146,7 @@ func judge(res *http.Response, body []byte) Answer {
 	switch {
 	case a.DecisionID != "" && a.isDenial(res, body):
 		a.Verdict, a.AnsweredBy = Denied, Durward
-		a.ScopesNeeded = scopes(res.Header.Get("WWW-Authenticate"))
+		a.readChallenge(res.Header.Get("WWW-Authenticate"))
 		if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
 			a.RetryAfter = seconds
 		}
@@ -194,15 +198,25 @@ func (a *Answer) isHeadDenial(h http.Header) bool {
 
 // What goes into lines for people and into commands to type is of these forms.
 var (
-	plainID        = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	scopeParameter = regexp.MustCompile(`\bscope="([\x20\x21\x23-\x5B\x5D-\x7E]*)"`) // RFC 6749 section 3.3
+	plainID         = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	scopeParameter  = regexp.MustCompile(`\bscope="([\x20\x21\x23-\x5B\x5D-\x7E]*)"`)      // RFC 6749 section 3.3
+	acrParameter    = regexp.MustCompile(`\bacr_values="([\x20\x21\x23-\x5B\x5D-\x7E]*)"`) // RFC 9470 section 3
+	maxAgeParameter = regexp.MustCompile(`\bmax_age="([0-9]{1,9})"`)
 )
 
-func scopes(challenge string) []string {
-	if m := scopeParameter.FindStringSubmatch(challenge); m != nil {
-		return strings.Fields(m[1])
+func (a *Answer) readChallenge(challenge string) {
+	words := func(parameter *regexp.Regexp) []string {
+		if m := parameter.FindStringSubmatch(challenge); m != nil {
+			return strings.Fields(m[1])
+		}
+		return nil
 	}
-	return nil
+	a.ScopesNeeded, a.ACRValuesNeeded = words(scopeParameter), words(acrParameter)
+	if m := words(maxAgeParameter); m != nil {
+		if seconds, err := strconv.Atoi(m[0]); err == nil {
+			a.MaxAge = &seconds
+		}
+	}
 }
 
 // envoyCause is what usually makes Envoy answer by itself.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 )
 
@@ -176,19 +177,60 @@ func TestAdvice(t *testing.T) {
 	t.Parallel()
 	req := request(t, &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Request{Method: "GET", Path: "/"})
 	const explain = "durward explain GET http://127.0.0.1:1/ --as mobile"
+	age, now := 300, 0
 	for name, tt := range map[string]struct {
 		answer Answer
+		caller Caller
 		want   []string
 	}{
-		"inactive":  {Answer{Verdict: Denied, Reason: "token_inactive"}, []string{"durward login mobile --force", explain, "durward help token_inactive"}},
-		"grant":     {Answer{Verdict: Denied, Reason: "grant_missing"}, []string{explain, "durward help grant_missing"}},
-		"HEAD":      {Answer{Verdict: Denied}, []string{explain}},
-		"allowed":   {Answer{Verdict: Allowed}, nil},
-		"undecided": {Answer{Verdict: Undecided}, nil},
+		"inactive":       {Answer{Verdict: Denied, Reason: "token_inactive"}, Caller{}, []string{"durward login mobile --force", explain, "durward help token_inactive"}},
+		"inactive bound": {Answer{Verdict: Denied, Reason: "token_inactive"}, Caller{Bound: true}, []string{"durward login mobile --force --dpop", explain, "durward help token_inactive"}},
+		"grant":          {Answer{Verdict: Denied, Reason: "grant_missing"}, Caller{}, []string{explain, "durward help grant_missing"}},
+		"HEAD":           {Answer{Verdict: Denied}, Caller{}, []string{explain}},
+		"allowed":        {Answer{Verdict: Allowed}, Caller{}, nil},
+		"undecided":      {Answer{Verdict: Undecided}, Caller{}, nil},
+		"scope bound": {Answer{Verdict: Denied, Reason: "scope_missing", ScopesNeeded: []string{"a"}}, Caller{Bound: true}, []string{
+			"durward login mobile --scope a --dpop", explain, "durward help scope_missing",
+		}},
+		"step-up": {Answer{Verdict: Denied, Reason: "step_up_required", ACRValuesNeeded: []string{"phr", "urn:okta:loa:2fa:any"}, MaxAge: &age}, Caller{}, []string{
+			"durward login mobile --acr-values 'phr urn:okta:loa:2fa:any' --max-age 300", explain, "durward help step_up_required",
+		}},
+		"step-up bound": {Answer{Verdict: Denied, Reason: "step_up_required", ACRValuesNeeded: []string{"phr"}}, Caller{Bound: true}, []string{
+			"durward login mobile --acr-values phr --dpop", explain, "durward help step_up_required",
+		}},
+		"newer":   {Answer{Verdict: Denied, Reason: "step_up_required", MaxAge: &now}, Caller{}, []string{"durward login mobile --max-age 0", explain, "durward help step_up_required"}},
+		"unnamed": {Answer{Verdict: Denied, Reason: "step_up_required"}, Caller{}, []string{"durward login mobile --force", explain, "durward help step_up_required"}},
 	} {
-		tt.answer.Advise(Caller{Application: "mobile"}, req)
+		tt.caller.Application = "mobile"
+		tt.answer.Advise(tt.caller, req)
 		if diff := cmp.Diff(tt.want, tt.answer.Next); diff != "" {
 			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// What a challenge asks for is read from it, if it is of the right form.
+func TestChallenge(t *testing.T) {
+	t.Parallel()
+	seconds := func(n int) *int { return &n }
+	for challenge, want := range map[string]Answer{
+		"": {},
+		`Bearer realm="durward", error="insufficient_user_authentication", error_description="x", acr_values="phr urn:okta:loa:2fa:any", max_age="900"`: {
+			ACRValuesNeeded: []string{"phr", "urn:okta:loa:2fa:any"}, MaxAge: seconds(900),
+		},
+		`Bearer max_age="0"`:                 {MaxAge: seconds(0)},
+		`Bearer max_age="-1"`:                {},
+		`Bearer max_age="99999999999999999"`: {},
+		`Bearer acr_values="a\\b"`:           {},
+		`Bearer acr_values=""`:               {},
+		"Bearer acr_values=\"a\x1b[2J\"":     {},
+		`Bearer xacr_values="a", xscope="b"`: {},
+		`Bearer scope="a b", acr_values="c"`: {ScopesNeeded: []string{"a", "b"}, ACRValuesNeeded: []string{"c"}},
+	} {
+		var got Answer
+		got.readChallenge(challenge)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%q: %s", challenge, diff)
 		}
 	}
 }

@@ -73,6 +73,7 @@ type demo struct {
 
 	issuer, backendURL, gateway string
 	secret, alice, bob          string
+	bound                       bound
 	hooks
 }
 
@@ -243,7 +244,14 @@ func (d *demo) writeCatalogue(gatewayURL string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(d.file("durward.yaml"), text, 0o600)
+	if err := os.WriteFile(d.file("durward.yaml"), text, 0o600); err != nil {
+		return err
+	}
+	tests, err := scaffold.Tests(v, d.file("durward.yaml"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(scaffold.TestsPath(d.file("durward.yaml")), tests, 0o600)
 }
 
 func (d *demo) startEnvoy(ctx context.Context, path string) error {

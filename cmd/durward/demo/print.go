@@ -36,9 +36,10 @@ Type next, in another terminal:
   curl -s http://%s/metrics | grep ^durward_
 The catalogue is %s: edit it, then make Durward read it again with
   kill -HUP %d
+and judge it by the tests beside it: durward test %s
 Ctrl-C stops everything.
 `, d.file("alice.header"), d.gateway, d.file("alice.header"), d.gateway, d.gateway,
-		d.file("durward.log"), d.durward.OpsAddress(), d.file("durward.yaml"), os.Getpid())
+		d.file("durward.log"), d.durward.OpsAddress(), d.file("durward.yaml"), os.Getpid(), d.file("durward.yaml"))
 }
 
 // printPlayed shows everything that is played, and nothing secret.

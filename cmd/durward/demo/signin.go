@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/oauth2"
+
+	cli "github.com/durward/durward/cmd/durward/login"
 )
 
 const (
@@ -20,32 +23,58 @@ const (
 	signInTimeout = 10 * time.Second
 )
 
-// login signs a user in as a browser and an app would (RFC 7636): verifier and S256
-// challenge, authorize, the sign-in form, the code, the token exchange without a client
-// secret. It returns the access token.
+// login returns the access token of a plain sign-in.
 func login(ctx context.Context, issuer, clientID, user string, scopes ...string) (string, error) {
+	return signingIn{issuer: issuer, clientID: clientID, user: user, scopes: scopes}.token(ctx)
+}
+
+// signingIn is a sign-in of a user by way of an app.
+type signingIn struct {
+	issuer, clientID, user string
+	scopes                 []string // beside openid
+	acrValues              []string // of a step-up (RFC 9470); nil for any sign-in
+	// key is what the token is bound to (RFC 9449); nil for a bearer token.
+	key *ecdsa.PrivateKey
+}
+
+// token signs in as a browser and an app would (RFC 7636): verifier and S256 challenge,
+// authorize, the sign-in form, the code, the token exchange without a client secret. It
+// returns the access token.
+func (s signingIn) token(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, signInTimeout)
 	defer cancel()
 	app := oauth2.Config{
-		ClientID:    clientID,
+		ClientID:    s.clientID,
 		RedirectURL: redirectURIs()[0],
-		Scopes:      append([]string{"openid"}, scopes...),
+		Scopes:      append([]string{"openid"}, s.scopes...),
 		Endpoint: oauth2.Endpoint{
-			AuthURL: issuer + "/v1/authorize", TokenURL: issuer + "/v1/token", AuthStyle: oauth2.AuthStyleInParams,
+			AuthURL: s.issuer + "/v1/authorize", TokenURL: s.issuer + "/v1/token", AuthStyle: oauth2.AuthStyleInParams,
 		},
 	}
 	verifier, state := oauth2.GenerateVerifier(), oauth2.GenerateVerifier()
+	asked := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier)}
+	if len(s.acrValues) > 0 {
+		asked = append(asked, oauth2.SetAuthURLParam("acr_values", strings.Join(s.acrValues, " ")))
+	}
 	browser, err := newBrowser()
 	if err != nil {
 		return "", err
 	}
-	code, err := browser.signIn(ctx, app.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), user, state)
+	code, err := browser.signIn(ctx, app.AuthCodeURL(state, asked...), s.user, state)
 	if err != nil {
-		return "", fmt.Errorf("sign in %s: %w", user, err)
+		return "", fmt.Errorf("sign in %s: %w", s.user, err)
+	}
+	wanted := "Bearer"
+	if s.key != nil {
+		wanted = "DPoP"
+		ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: cli.Prover{Next: &http.Transport{DisableKeepAlives: true}, Key: s.key}})
 	}
 	t, err := app.Exchange(ctx, code, oauth2.VerifierOption(verifier))
-	if err != nil {
-		return "", fmt.Errorf("exchange the code of %s: %w", user, err)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("exchange the code of %s: %w", s.user, err)
+	case t.Type() != wanted:
+		return "", fmt.Errorf("the token of %s is of type %s, not %s", s.user, t.Type(), wanted)
 	}
 	return t.AccessToken, nil
 }

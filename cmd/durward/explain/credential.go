@@ -15,7 +15,7 @@ import (
 const maxInput = token.MaxLength + 1<<10
 
 // ReadCredential reads an authorization header's value from where names: a file (@FILE),
-// or stdin (@- or -). There stands one line: a token, `Bearer` and a token, or a whole
+// or stdin (@- or -). There stands one line: a token, `Bearer` or `DPoP` and a token, or a whole
 // `Authorization:` header. An argument that is none of the forms may be a token, so that
 // the error, an *InputError, does not repeat it.
 func ReadCredential(where string, stdin io.Reader) (string, error) {
@@ -51,17 +51,22 @@ func readLine(r io.Reader) (string, error) {
 	if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimSpace(name), "authorization") {
 		return strings.TrimSpace(value), nil
 	}
-	if scheme, _, ok := strings.Cut(line, " "); ok && strings.EqualFold(scheme, "bearer") {
+	if scheme, _, ok := strings.Cut(line, " "); ok && isScheme(scheme) {
 		return line, nil
 	}
 	return "Bearer " + line, nil
 }
 
+// isScheme reports a scheme under which access tokens are sent.
+func isScheme(scheme string) bool {
+	return strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "dpop")
+}
+
 // bearer takes the token out of an authorization header's value.
 func bearer(authorization string) (token.Token, error) {
 	scheme, text, _ := strings.Cut(authorization, " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return token.Token{}, inputErrorf("the header holds no bearer token")
+	if !isScheme(scheme) {
+		return token.Token{}, inputErrorf("the header holds no access token: its scheme is neither Bearer nor DPoP")
 	}
 	t, err := token.Parse(strings.TrimSpace(text))
 	var malformed *token.Error

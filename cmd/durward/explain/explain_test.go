@@ -44,7 +44,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		failed  string
 		says    []string
 	}{
-		{"", "GET http://any/orders/7", "mobile", []string{"orders.read"}, nil, "", []string{"ALLOW", "x-auth-subject: alice@example.com", "✓ grant      retail/mobile may call orders", "durward.yaml:50:5"}},
+		{"", "GET http://any/orders/7", "mobile", []string{"orders.read"}, nil, "", []string{"ALLOW", "x-auth-subject: alice@example.com", "✓ grant      retail/mobile may call orders", "durward.yaml:54:5"}},
 		{contract.RequestMalformed, "get http://any/orders/7", "", nil, nil, "request", []string{"DENY 400", "in capitals"}},
 		{contract.RequestMalformed, "GET http://any/orders/../7", "", nil, nil, "request", []string{"dot segment"}},
 		{contract.RequestMalformed, "GET http://any/orders/7?access_token=x", "mobile", []string{"orders.read"}, nil, "credential", []string{"no access_token in the query"}},
@@ -57,11 +57,12 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		{contract.IssuerMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"https://evil/oauth2/x","aud":"api://default","exp":EXP}`), "token", []string{"believes tokens of http://127.0.0.1:", "durward.yaml:14:5"}},
 		{contract.AudienceMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://other","exp":EXP}`), "token", []string{"here it is api://default", "durward.yaml:14:5"}},
 		{contract.TokenTypeWrong, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{"active":true,"client_id":"0oaf2no1n6hPswFV10h7","jti":"AT.1","iss":"ISS","aud":"api://default","exp":EXP}`), "token", []string{"a person who signed in"}},
-		{contract.BindingMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"cnf":{},"iss":"ISS","aud":"api://default","exp":EXP}`), "token", []string{"DPoP", "0oaf2no1n6hPswFV10h7"}},
+		{contract.BindingMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"cnf":{"jkt":"x"},"iss":"ISS","aud":"api://default","exp":EXP}`), "proof", []string{"DPoP", "0oaf2no1n6hPswFV10h7"}},
+		{contract.BindingMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"cnf":{"x5t#S256":"x"},"iss":"ISS","aud":"api://default","exp":EXP}`), "proof", []string{"bound by DPoP or by nothing"}},
 		{contract.ClientUnknown, "GET http://any/orders/7", "stray", []string{"orders.read"}, nil, "client", []string{`{ name: NAME, client_ids: ["0oaSTRAY"] }`, "retail (", "durward.yaml:28:5"}},
-		{contract.GrantMissing, "GET http://any/orders/7", "partner", []string{"orders.read"}, nil, "grant", []string{"durward.yaml:50:5) be:", "  - { api: orders, organization: retail, applications: [mobile, partner] }"}},
-		{contract.GrantMissing, "GET http://any/orders/7", "warehouse", []string{"orders.read"}, nil, "grant", []string{"behind the one at", "durward.yaml:50:5", "  - { api: orders, organization: logistics, applications: [warehouse] }"}},
-		{contract.OperationUnknown, "DELETE http://any/orders/7", "mobile", []string{"orders.read"}, nil, "operation", []string{"DENY 405", "use GET", `{ methods: [DELETE], path: "/{id}", scopes`}},
+		{contract.GrantMissing, "GET http://any/orders/7", "partner", []string{"orders.read"}, nil, "grant", []string{"durward.yaml:54:5) be:", "  - { api: orders, organization: retail, applications: [mobile, partner] }"}},
+		{contract.GrantMissing, "GET http://any/orders/7", "warehouse", []string{"orders.read"}, nil, "grant", []string{"behind the one at", "durward.yaml:54:5", "  - { api: orders, organization: logistics, applications: [warehouse] }"}},
+		{contract.OperationUnknown, "PUT http://any/orders/7", "mobile", []string{"orders.read"}, nil, "operation", []string{"DENY 405", "use DELETE or GET", `{ methods: [PUT], path: "/{id}", scopes`}},
 		{contract.OperationUnknown, "GET http://any/orders/7/x", "mobile", []string{"orders.read"}, nil, "operation", []string{"DENY 404", "GET /orders/{id} (", "durward.yaml:44:9", `path: "/7/x"`}},
 		{contract.ScopeMissing, "POST http://any/orders", "mobile", []string{"openid", "orders.read"}, nil, "scope", []string{"needs one of orders.write, orders.admin; the token has openid orders.read", "durward login mobile --scope orders.read,orders.write", "durward.yaml:45:9"}},
 		{contract.ClaimMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://default","exp":EXP,"groups":["` + strings.Repeat("g", 9000) + `"]}`), "identity", []string{"groups claim"}},
@@ -108,7 +109,7 @@ func checkSteps(t *testing.T, r *Report, step string) {
 	for _, s := range r.Steps {
 		switch {
 		case s.State == failed && got == "":
-			state, got = notReached, s.Name
+			state, got = notReached, string(s.Name)
 		case s.State != state:
 			t.Errorf("step %s is %s", s.Name, s.State)
 		}

@@ -20,25 +20,28 @@ type failure struct {
 // remedies has a fix for each reason whose fix depends on the request. Lines are commands,
 // lines of configuration, or one sentence.
 var remedies = map[contract.Reason]func(failure) []string{
-	contract.RequestMalformed: fixRequest,
-	contract.APIUnknown:       fixAPI,
-	contract.TokenMissing:     fixMissing,
-	contract.TokenMalformed:   fixOldToken,
-	contract.TokenExpired:     fixOldToken,
-	contract.TokenInactive:    fixOldToken,
-	contract.TokenRevoked:     fixOldToken,
-	contract.TokenNotYetValid: fixClock,
-	contract.IssuerMismatch:   fixIssuer,
-	contract.AudienceMismatch: fixAudience,
-	contract.TokenTypeWrong:   fixType,
-	contract.BindingMismatch:  fixBinding,
-	contract.ClientUnknown:    fixClient,
-	contract.GrantMissing:     fixGrant,
-	contract.OperationUnknown: fixOperation,
-	contract.ScopeMissing:     fixScope,
-	contract.ClaimMismatch:    fixClaims,
-	contract.OktaUnavailable:  fixOkta,
-	contract.OktaRateLimited:  fixRate,
+	contract.RequestMalformed:    fixRequest,
+	contract.APIUnknown:          fixAPI,
+	contract.TokenMissing:        fixMissing,
+	contract.TokenMalformed:      fixOldToken,
+	contract.TokenExpired:        fixOldToken,
+	contract.TokenInactive:       fixOldToken,
+	contract.TokenRevoked:        fixDenial,
+	contract.TokenNotYetValid:    fixClock,
+	contract.IssuerMismatch:      fixIssuer,
+	contract.AudienceMismatch:    fixAudience,
+	contract.TokenTypeWrong:      fixType,
+	contract.BindingMismatch:     fixBinding,
+	contract.ProofInvalid:        fixProof,
+	contract.StepUpRequired:      fixSignIn,
+	contract.ClientUnknown:       fixClient,
+	contract.ApplicationDisabled: fixDisabled,
+	contract.GrantMissing:        fixGrant,
+	contract.OperationUnknown:    fixOperation,
+	contract.ScopeMissing:        fixScope,
+	contract.ClaimMismatch:       fixClaims,
+	contract.OktaUnavailable:     fixOkta,
+	contract.OktaRateLimited:     fixRate,
 }
 
 // fixes says what would make the failed step pass; the reason's help where it depends on
@@ -108,8 +111,8 @@ func (f failure) wanted() []string {
 }
 
 func fixRequest(f failure) []string {
-	if f.step.Name == "credential" {
-		return []string{"send one header `Authorization: Bearer TOKEN`, once, and no access_token in the query"}
+	if f.step.Name == contract.StepCredential {
+		return []string{"send one header `Authorization: Bearer TOKEN` (or DPoP), once, and no access_token in the query"}
 	}
 	return []string{"write the method in capitals, one host, and the path as Envoy would pass it on: absolute, without //, . and .. segments, nothing encoded that need not be"}
 }

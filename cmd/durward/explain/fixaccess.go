@@ -45,6 +45,10 @@ func fixClient(f failure) []string {
 	return append(lines, fmt.Sprintf("    - { name: NAME, client_ids: [%q] }", id))
 }
 
+func fixDisabled(f failure) []string {
+	return []string{"remove enabled: false" + at(f.step.At) + ", if the application may call again"}
+}
+
 func fixGrant(f failure) []string {
 	app, api := f.d.Application, f.d.API
 	names := []string{app.Name}
@@ -85,7 +89,7 @@ func fixOperation(f failure) []string {
 	} else {
 		lines = append(lines, "use an operation of "+api.Name+at(api.At)+":")
 		for _, op := range api.Operations[:min(listed, len(api.Operations))] {
-			lines = append(lines, fmt.Sprintf("  %s %s%s", strings.Join(op.Methods, ","), under(api, op), at(op.At)))
+			lines = append(lines, fmt.Sprintf("  %s %s%s", strings.Join(op.Methods, ","), api.FullPath(op), at(op.At)))
 		}
 	}
 	path, _, _ := strings.Cut(f.request.Path, "?")
@@ -98,15 +102,6 @@ func fixOperation(f failure) []string {
 	}
 	return append(lines, "or add to its operations:",
 		fmt.Sprintf("  - { methods: [%s], path: %q, scopes: { all: [SCOPE] } }", f.request.Method, relative))
-}
-
-// under is an operation's template with the base path before it.
-func under(api *catalog.API, op *catalog.Operation) string {
-	base := strings.TrimSuffix(api.BasePath, "/")
-	if t := op.Path.String(); t != "/" || base == "" {
-		return base + t
-	}
-	return base
 }
 
 func fixScope(f failure) []string {

@@ -3,6 +3,8 @@ package explain
 import (
 	"fmt"
 	"strings"
+
+	"github.com/durward/durward/policy/contract"
 )
 
 func fixMissing(f failure) []string {
@@ -45,12 +47,48 @@ func fixType(f failure) []string {
 	}
 }
 
-func fixBinding(f failure) []string {
-	return []string{"in Okta, Applications > the app of " + f.d.Fact.Claims.ClientID + " > General: clear `Require Demonstrating Proof of Possession (DPoP)`, then sign in again"}
+func fixDenial(f failure) []string {
+	return []string{"remove the denial" + at(f.step.At) + ", if " + f.step.Found + " is over"}
 }
 
-func fixClaims(failure) []string {
-	return []string{"let the token carry less: in Okta, filter the groups claim (Security > API > Claims) to those that the backend needs"}
+func fixBinding(f failure) []string {
+	c := f.d.Fact.Claims
+	switch {
+	case !c.Bound:
+		return []string{"send the token under Bearer: nothing binds it to a key"}
+	case c.KeyThumbprint == "":
+		return []string{"use a token that is bound by DPoP or by nothing: Okta issues no others, and nothing else can be checked here"}
+	}
+	return []string{
+		"send the token under DPoP with a proof of its key in the DPoP header; durward call does, after durward login --dpop",
+		"or in Okta, Applications > the app of " + c.ClientID + " > General: clear `Require Demonstrating Proof of Possession (DPoP)`, then sign in again",
+	}
+}
+
+func fixProof(failure) []string {
+	return []string{"make a proof for this one request: its method, its URL without query as callers write it, the time now, and the token's hash"}
+}
+
+func fixSignIn(f failure) []string {
+	parameters := []string{}
+	if len(f.d.ACRValues) > 0 {
+		parameters = append(parameters, "acr_values="+strings.Join(f.d.ACRValues, " "))
+	}
+	if f.d.MaxAuthAge > 0 {
+		parameters = append(parameters, fmt.Sprintf("max_age=%d", int(f.d.MaxAuthAge.Seconds())))
+	}
+	return []string{"sign in again, with these parameters of the authorize request: " + strings.Join(parameters, ", ") + at(f.step.At)}
+}
+
+func fixClaims(f failure) []string {
+	switch f.step.Name {
+	case contract.StepClaim:
+		return []string{"let Okta put the claim into the token (Security > API > Claims), or change what is required" + at(f.step.At)}
+	case contract.StepRule:
+		return []string{"the rule" + at(f.step.At) + " decides: try it with durward explain --as APP --claim NAME=VALUE"}
+	default:
+		return []string{"let the token carry less: in Okta, filter the groups claim (Security > API > Claims) to those that the backend needs"}
+	}
 }
 
 func fixOkta(f failure) []string {

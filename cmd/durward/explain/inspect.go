@@ -10,6 +10,7 @@ import (
 	"github.com/durward/durward/cmd/durward/serve"
 	"github.com/durward/durward/policy"
 	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/policytest"
 	"github.com/durward/durward/policy/token"
 )
 
@@ -70,7 +71,8 @@ func (r *TokenReport) suppose(cat *catalog.Catalogue, t token.Token, c *token.Cl
 		return
 	}
 	r.describe(cat, *c)
-	r.tryOperations(cat, t, supposing(func(*catalog.AuthorizationServer) token.Claims { return *c }, now), now)
+	by := policytest.Suppose(func(*catalog.AuthorizationServer) token.Claims { return *c }, now)
+	r.tryOperations(cat, t, by.Verify, now)
 }
 
 // answer is what one authorization server said.

@@ -44,29 +44,35 @@ func (r *TokenReport) tryOperations(cat *catalog.Catalogue, t token.Token, verif
 
 func try(cat *catalog.Catalogue, api *catalog.API, op *catalog.Operation, t token.Token, verify policy.Verify, now func() time.Time) operationTried {
 	request := policy.Request{
-		API: api.Name, Method: op.Methods[0], Host: strings.ReplaceAll(api.Hosts[0], "*", "any"), Path: example(api, op),
+		API: api.Name, Method: op.Methods[0], Host: strings.ReplaceAll(api.Hosts[0], "*", "any"), Path: Example(api, op),
 		Authorization: []string{"Bearer " + t.Reveal()},
 	}
+	by := policy.Witness{Verify: verify, Prove: proofSupposed, Now: now}
 	var trace policy.Trace
-	d := policy.Decide(cat, request, policy.Witness{Verify: verify, Now: now}, &trace)
-	r := operationTried{Methods: op.Methods, Path: under(api, op), Outcome: "allow", At: placeOf(op.At)}
+	d := policy.Decide(cat, request, by, &trace)
+	if d.Reason == contract.BindingMismatch { // its holder sends it with a proof
+		request.Authorization[0] = "DPoP " + t.Reveal()
+		trace = policy.Trace{}
+		d = policy.Decide(cat, request, by, &trace)
+	}
+	r := operationTried{Methods: op.Methods, Path: api.FullPath(op), Outcome: "allow", At: placeOf(op.At)}
 	if d.Allowed() {
 		return r
 	}
 	step := lastStep(trace)
 	r.Outcome, r.Reason, r.Expected, r.Found = "deny", d.Reason, step.Expected, step.Found
-	if step.Name == "scope" {
+	if step.Name == contract.StepScope {
 		r.Expected = needs(op.AllScopes, op.AnyScopes)
 	}
 	r.ExpectedAt = placeOf(step.At)
 	return r
 }
 
-// example is a path that the operation, and none that is more specific, answers.
-func example(api *catalog.API, op *catalog.Operation) string {
+// Example is a path that the operation, and none that is more specific, answers.
+func Example(api *catalog.API, op *catalog.Operation) string {
 	path := ""
 	for _, filler := range []string{"x", "any", "example-value", "d0e5a8f2"} {
-		segments := strings.Split(under(api, op), "/")
+		segments := strings.Split(api.FullPath(op), "/")
 		for i, s := range segments {
 			if strings.HasPrefix(s, "{") || s == "**" {
 				segments[i] = filler

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/durward/durward/cmd/durward/serve"
 	"github.com/durward/durward/policy"
 	"github.com/durward/durward/policy/catalog"
-	"github.com/durward/durward/policy/contract"
+	"github.com/durward/durward/policy/policytest"
 )
 
 // askLimit bounds all that is asked of Okta for one report.
@@ -48,6 +48,9 @@ type Question struct {
 	As     string
 	Scopes []string
 	User   string
+	// Claims are further claims of the supposed caller, each NAME=VALUE, where VALUE is
+	// JSON or else a text.
+	Claims []string
 }
 
 // Explain answers q. Errors are an *InputError, a *serve.ConfigError, or wrap the file
@@ -76,10 +79,10 @@ func explainAt(ctx context.Context, q Question, now func() time.Time) (*Report, 
 	}
 	defer done()
 	if q.As != "" {
-		request.Authorization = []string{"Bearer supposed"}
+		request.Authorization = []string{q.scheme() + " supposed"}
 	}
 	var trace policy.Trace
-	d := policy.Decide(cat, request, policy.Witness{Verify: verify, Now: now}, &trace)
+	d := policy.Decide(cat, request, policy.Witness{Verify: verify, Prove: proofSupposed, Now: now}, &trace)
 	return newReport(q, cat, request, d, trace), nil
 }
 
@@ -87,13 +90,13 @@ func explainAt(ctx context.Context, q Question, now func() time.Time) (*Report, 
 func verifying(ctx context.Context, cat *catalog.Catalogue, q Question, now func() time.Time) (policy.Verify, func(), error) {
 	switch {
 	case q.As == "" && q.Authorization == "":
-		if len(q.Scopes) > 0 || q.User != "" {
-			return nil, nil, inputErrorf("--scope and --user suppose a caller: name an application with --as")
+		if q.supposes() {
+			return nil, nil, inputErrorf("--scope, --user and --claim suppose a caller: name an application with --as")
 		}
 		return believingNothing, func() {}, nil
 	case q.As == "":
-		if len(q.Scopes) > 0 || q.User != "" {
-			return nil, nil, inputErrorf("a real token has scopes and a user of its own: leave --scope and --user out")
+		if q.supposes() {
+			return nil, nil, inputErrorf("a real token has scopes, a user and claims of its own: leave --scope, --user and --claim out")
 		}
 		return serve.Verifying(ctx, cat)
 	case q.Authorization != "":
@@ -103,55 +106,38 @@ func verifying(ctx context.Context, cat *catalog.Catalogue, q Question, now func
 	if err != nil {
 		return nil, nil, err
 	}
-	return supposing(callerOf(app, q, now()), now), func() {}, nil
+	claims, err := callerOf(app, q, now())
+	if err != nil {
+		return nil, nil, err
+	}
+	return policytest.Suppose(claims, now).Verify, func() {}, nil
+}
+
+func (q Question) supposes() bool { return len(q.Scopes) > 0 || q.User != "" || len(q.Claims) > 0 }
+
+// scheme is the one under which a supposed token is sent: a bound one comes with a proof.
+func (q Question) scheme() string {
+	if slices.ContainsFunc(q.Claims, func(c string) bool { return strings.HasPrefix(c, "cnf=") }) {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // route makes the policy's request of q, with the API that the gateway's routes would
 // name for it.
 func route(cat *catalog.Catalogue, q Question) (policy.Request, error) {
-	host, path, err := splitURL(cat, q.URL)
+	host, path, err := policytest.SplitURL(q.URL)
 	if err != nil {
-		return policy.Request{}, err
+		return policy.Request{}, &InputError{err.Error()}
 	}
-	r := policy.Request{API: contract.NoAPI, Method: q.Method, Host: host, Path: path}
+	if host == "" {
+		host = cat.Gateways[0].URL.Host
+	}
+	r := policytest.Route(cat, q.Method, host, path)
 	if q.Authorization != "" {
 		r.Authorization = []string{q.Authorization}
 	}
-	canonical, err := catalog.CanonicalHost(host)
-	if err != nil {
-		return r, nil //nolint:nilerr // Decide says what is wrong with it
-	}
-	plain, _, _ := strings.Cut(path, "?")
-	if api := cat.Route(canonical, plain); api != nil {
-		r.API = api.Name
-	}
 	return r, nil
-}
-
-// splitURL returns host and path with query as they would be sent: nothing is decoded or
-// encoded on the way.
-func splitURL(cat *catalog.Catalogue, text string) (host, path string, err error) {
-	text, _, _ = strings.Cut(text, "#")
-	if strings.HasPrefix(text, "/") && len(cat.Gateways) > 0 {
-		return cat.Gateways[0].URL.Host, text, nil
-	}
-	scheme, rest, found := strings.Cut(text, "://")
-	if !found || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return "", "", inputErrorf("the URL is neither http://HOST/PATH, nor https://, nor a /PATH at the gateway")
-	}
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		end = len(rest)
-	}
-	host, path = rest[:end], rest[end:]
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path
-	}
-	u, err := url.Parse(scheme + "://" + host)
-	if err != nil || u.Host == "" || u.User != nil {
-		return "", "", inputErrorf("the URL has no usable host; a user before the host is not sent to a server at all")
-	}
-	return host, path, nil
 }
 
 // findApplication finds APP, or ORGANIZATION/APP where several organizations have one of

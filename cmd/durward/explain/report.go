@@ -16,6 +16,7 @@ import (
 //	outcome       allow or deny
 //	reason, status, detail
 //	              of a deny: the reason, its HTTP status, and more for the operator's eyes
+//	shadow        true where the API only watches: the request passes all the same
 //	supposed      { application, user, scopes } where the caller was supposed with --as
 //	request       { method, host, path } as judged, without the query
 //	revision      of the configuration
@@ -33,6 +34,7 @@ type Report struct {
 	Reason       contract.Reason `json:"reason,omitempty"`
 	Status       int             `json:"status,omitempty"`
 	Detail       string          `json:"detail,omitempty"`
+	Shadow       bool            `json:"shadow,omitempty"`
 	Supposed     *supposition    `json:"supposed,omitempty"`
 	Request      requestLine     `json:"request"`
 	Revision     string          `json:"revision"`
@@ -82,11 +84,11 @@ type caller struct {
 
 // step is one check of the decision.
 type step struct {
-	Name     string    `json:"name"`
-	State    string    `json:"state"`
-	Expected string    `json:"expected,omitempty"`
-	Found    string    `json:"found,omitempty"`
-	At       *position `json:"at,omitempty"`
+	Name     contract.Step `json:"name"`
+	State    string        `json:"state"`
+	Expected string        `json:"expected,omitempty"`
+	Found    string        `json:"found,omitempty"`
+	At       *position     `json:"at,omitempty"`
 }
 
 // States of a step.
@@ -123,12 +125,14 @@ func (r *Report) Err() error {
 
 // stepOrder is the order of judgement behind the credential. What a request shows by
 // itself, and the identity headers, are steps only where they fail.
-var stepOrder = []string{"api", "token", "client", "grant", "operation", "scope"}
+var stepOrder = []contract.Step{
+	contract.StepAPI, contract.StepToken, contract.StepClient, contract.StepGrant, contract.StepOperation, contract.StepScope,
+}
 
 func newReport(q Question, cat *catalog.Catalogue, request policy.Request, d policy.Decision, trace policy.Trace) *Report {
 	path, _, _ := strings.Cut(request.Path, "?")
 	r := &Report{
-		Outcome: "deny", Reason: d.Reason, Status: d.Status(), Detail: d.Detail,
+		Outcome: "deny", Reason: d.Reason, Status: d.Status(), Detail: d.Detail, Shadow: d.Shadowed(),
 		Request: requestLine{request.Method, request.Host, path}, Revision: cat.Revision,
 		Operation: operationOf(d.Operation), Caller: callerIn(d, q.As != ""),
 		Steps: steps(trace), Fix: []string{}, Identity: []header{},
@@ -156,7 +160,7 @@ func newReport(q Question, cat *catalog.Catalogue, request policy.Request, d pol
 // steps are those of the trace, and after them the ones that were not reached.
 func steps(trace policy.Trace) []step {
 	list := make([]step, 0, len(stepOrder))
-	reached := make(map[string]bool)
+	reached := make(map[contract.Step]bool)
 	for _, s := range trace.Steps {
 		state := failed
 		if s.OK {

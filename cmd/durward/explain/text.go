@@ -3,8 +3,10 @@ package explain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/durward/durward/policy"
 	"github.com/durward/durward/policy/contract"
 )
 
@@ -46,23 +48,40 @@ func (r *Report) WriteText(w io.Writer, s Style) error {
 	verdict := paint(s.Good, "ALLOW")
 	if r.Outcome != "allow" {
 		verdict = fmt.Sprintf("%s %d %s", paint(s.Bad, "DENY"), r.Status, r.Reason)
+		if r.Shadow {
+			verdict += ", but the API is in shadow mode: the request passes"
+		}
 	}
 	fmt.Fprintf(&b, "%s   %s %s%s   revision %s\n", verdict, printable(r.Request.Method), printable(r.Request.Host), printable(r.Request.Path), r.Revision)
 	if c := r.Supposed; c != nil {
 		fmt.Fprintf(&b, "  supposed: %s signed in with %s, scopes %s; nothing was sent\n", printable(c.User), printable(c.Application), printable(orNone(c.Scopes)))
 	}
-	for _, step := range r.Steps {
-		line := fmt.Sprintf("  %s %-10s %-60s %s", s.mark(step.State), step.Name, r.sentence(step), place(step.At))
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-		if step.State == failed {
-			r.writeFix(&b)
-		}
-	}
+	r.writeSteps(&b, s)
 	for _, h := range r.Identity {
 		fmt.Fprintf(&b, "    %s: %s\n", h.Name, printable(h.Value))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// TraceText is the way of a decision as far as it went, a line for each step, as WriteText
+// writes it, without a fix.
+func TraceText(d policy.Decision, trace policy.Trace, s Style) string {
+	r := Report{Reason: d.Reason, Operation: operationOf(d.Operation)}
+	r.Steps = slices.DeleteFunc(steps(trace), func(step step) bool { return step.State == notReached })
+	var b strings.Builder
+	r.writeSteps(&b, s)
+	return b.String()
+}
+
+func (r *Report) writeSteps(b *strings.Builder, s Style) {
+	for _, step := range r.Steps {
+		line := fmt.Sprintf("  %s %-10s %-60s %s", s.mark(step.State), step.Name, r.sentence(step), place(step.At))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		if step.State == failed {
+			r.writeFix(b)
+		}
+	}
 }
 
 func (r *Report) writeFix(b *strings.Builder) {
@@ -78,7 +97,7 @@ func (r *Report) writeFix(b *strings.Builder) {
 // sentence says what a step asked and found.
 func (r *Report) sentence(step step) string {
 	expected, found := printable(step.Expected), printable(step.Found)
-	if op := r.Operation; step.Name == "scope" && op != nil && step.State != notReached {
+	if op := r.Operation; step.Name == contract.StepScope && op != nil && step.State != notReached {
 		expected = printable(needs(op.AllScopes, op.AnyScopes))
 		if found == "" {
 			found = "none"
@@ -88,25 +107,25 @@ func (r *Report) sentence(step step) string {
 	switch {
 	case step.State == notReached:
 		return ""
-	case step.Name == "credential" && r.Reason == contract.TokenMissing:
+	case step.Name == contract.StepCredential && r.Reason == contract.TokenMissing:
 		return fmt.Sprintf("needs %s; found none", expected)
-	case step.Name == "credential":
+	case step.Name == contract.StepCredential:
 		return fmt.Sprintf("needs %s; found several, or one with characters that no token has", expected)
-	case step.State == failed && step.Name == "token":
+	case step.State == failed && step.Name == contract.StepToken:
 		return fmt.Sprintf("policy %s: %s", expected, strings.TrimPrefix(found, "token: "))
 	case step.State == failed:
 		return fmt.Sprintf("needs %s; found %s", expected, found)
 	}
 	switch step.Name {
-	case "api":
+	case contract.StepAPI:
 		return fmt.Sprintf("%s serves %s", expected, strings.Replace(found, " ", "", 1))
-	case "token":
+	case contract.StepToken:
 		return fmt.Sprintf("policy %s: %s", expected, found)
-	case "client":
+	case contract.StepClient:
 		return fmt.Sprintf("%s is application %s", found, expected)
-	case "grant":
+	case contract.StepGrant:
 		return fmt.Sprintf("%s may call %s", strings.Replace(found, " ", "/", 1), expected)
-	case "operation":
+	case contract.StepOperation:
 		if found == "public" {
 			return expected + " is public: no token is asked for"
 		}

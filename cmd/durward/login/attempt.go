@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -24,16 +26,26 @@ type attempt struct {
 	verifier     string
 	state, nonce string
 	url          string
+	// key is what the tokens will be bound to, if they are to be bound.
+	key   *ecdsa.PrivateKey
+	began time.Time
 }
 
-func newAttempt(o Options, p *provider, secret, redirect string) *attempt {
+func newAttempt(o Options, p *provider, secret, redirect string) (*attempt, error) {
 	a := &attempt{
 		Options: o, provider: p, client: p.config(o.Target.ClientID, secret, redirect, o.scopes()),
 		// Okta takes letters, digits, comma, dot, underscore and dash alone in a state.
-		verifier: oauth2.GenerateVerifier(), state: rand.Text(), nonce: rand.Text(),
+		verifier: oauth2.GenerateVerifier(), state: rand.Text(), nonce: rand.Text(), began: time.Now(),
 	}
-	a.url = a.client.AuthCodeURL(a.state, oidc.Nonce(a.nonce), oauth2.S256ChallengeOption(a.verifier))
-	return a
+	if o.DPoP {
+		var err error
+		if a.key, err = newKey(); err != nil {
+			return nil, err
+		}
+	}
+	a.url = a.client.AuthCodeURL(a.state,
+		append(o.stepUpOptions(), oidc.Nonce(a.nonce), oauth2.S256ChallengeOption(a.verifier))...)
+	return a, nil
 }
 
 // finish turns the browser's answer into a stored session.
@@ -42,13 +54,13 @@ func (a *attempt) finish(ctx context.Context, back answer) (Session, error) {
 		return Session{}, newOAuthError(back.refusal.Get("error"), back.refusal.Get("error_description"), a.Options)
 	}
 	a.explainCode(back.code)
-	reply, err := a.client.Exchange(a.provider.context(ctx), back.code, oauth2.VerifierOption(a.verifier))
+	reply, err := a.client.Exchange(a.provider.context(ctx, a.key), back.code, oauth2.VerifierOption(a.verifier))
 	if err != nil {
 		return Session{}, fmt.Errorf("exchange the code: %w", tokenError(err, a.Options, back.code, a.verifier, a.client.ClientSecret))
 	}
 	one := Session{
 		Application: fullName(a.Target.Application), Issuer: a.provider.issuer, ClientID: a.client.ClientID,
-		Scopes: a.scopes(),
+		Scopes: a.scopes(), key: a.key,
 	}
 	if err := one.take(reply); err != nil {
 		return Session{}, err
@@ -60,6 +72,9 @@ func (a *attempt) finish(ctx context.Context, back answer) (Session, error) {
 	}
 	id, err := a.verify(ctx, reply)
 	if err != nil {
+		return Session{}, fmt.Errorf("okta's ID token: %w", err)
+	}
+	if err := a.checkStepUp(id); err != nil {
 		return Session{}, fmt.Errorf("okta's ID token: %w", err)
 	}
 	one.User = a.user(id, reply.AccessToken)

@@ -17,7 +17,7 @@ const (
 	maxHeader     = 16 << 10
 	browserWait   = 10 * time.Second
 	shutdownGrace = time.Second
-	exchangeWait  = 4 * requestTimeout // token, keys, lock
+	exchangeWait  = 5 * requestTimeout // token, twice for a nonce, keys, lock
 )
 
 // answer is what the browser brought back from Okta: a code, or a refusal.

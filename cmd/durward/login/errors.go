@@ -64,6 +64,12 @@ func hint(code, description string, o Options) string {
 			"; or ask for others with --scope"
 	case code == "unauthorized_client":
 		return "tick Authorization Code and Refresh Token among the application's grant types in Okta"
+	case code == "invalid_dpop_proof" && strings.Contains(text, "missing") && !o.DPoP:
+		return "the application takes bound tokens alone: sign in with --dpop"
+	case code == "invalid_dpop_proof" && strings.Contains(text, "issued"):
+		return "set this machine's clock"
+	case code == "unmet_authentication_requirements":
+		return "enroll the person in an authenticator that reaches " + strings.Join(o.ACRValues, " or ") + ", or ask for other --acr-values"
 	case code == "invalid_client" && o.SecretFile == "":
 		return "check the client id. An application with client authentication needs --client-secret-file"
 	case code == "invalid_client":

@@ -21,6 +21,13 @@ type Options struct {
 	// SecretFile holds the client secret of a confidential client.
 	SecretFile string
 	Store      Store
+	// DPoP binds the tokens to a key that is made for the login (RFC 9449).
+	DPoP bool
+	// ACRValues are the authentication context classes to sign in by, any of them, and
+	// MaxAge is how many seconds ago the person may have signed in; nil for any time. With
+	// either, a token at hand is not enough.
+	ACRValues []string
+	MaxAge    *int
 	// Force signs in even where a token is at hand.
 	Force bool
 	// Ports are tried in turn for the callback.
@@ -69,9 +76,9 @@ func (o Options) printf(format string, args ...any) { _, _ = fmt.Fprintf(o.Out, 
 // already. When it returns nothing listens any more. The error is an *OAuthError where
 // Okta refuses, and an ErrUnreachable where it does not answer.
 func Login(ctx context.Context, o Options) (Session, error) {
-	if !o.Force {
+	if !o.Force && !o.stepUp() {
 		one, err := o.Store.fresh(ctx, o.Store.path(o.Target.Server.Issuer, o.Target.ClientID))
-		if err == nil && one.covers(o.scopes()) {
+		if err == nil && one.covers(o.scopes()) && (one.Bound() || !o.DPoP) {
 			o.printf("%s is signed in already; --force signs in again\n", one.User)
 			return one, nil
 		}
@@ -91,7 +98,11 @@ func Login(ctx context.Context, o Options) (Session, error) {
 	if err != nil {
 		return Session{}, errors.Join(err, l.Close())
 	}
-	return newAttempt(o, p, secret, redirectURI(l.Addr().(*net.TCPAddr).Port)).run(ctx, l)
+	a, err := newAttempt(o, p, secret, redirectURI(l.Addr().(*net.TCPAddr).Port))
+	if err != nil {
+		return Session{}, errors.Join(err, l.Close())
+	}
+	return a.run(ctx, l)
 }
 
 // run serves the callback for one sign-in.

@@ -48,10 +48,9 @@ func TestLogin(t *testing.T) {
 	if !w.isActive(t, f.AccessToken) {
 		t.Error("okta does not know the stored token")
 	}
-	h := http.Header{}
-	one.Authorize(h)
-	if h.Get("Authorization") != "Bearer "+f.AccessToken {
-		t.Error("the header has another token than the store")
+	req := &http.Request{Header: http.Header{}}
+	if err := one.Authorize(req); err != nil || req.Header.Get("Authorization") != "Bearer "+f.AccessToken || len(req.Header) != 1 {
+		t.Errorf("the header has another token than the store, or more: %v", err)
 	}
 	for _, part := range []string{"<strong>alice@example.com</strong> is signed in to <strong>mobile</strong>", "You may close this tab.", `datetime="` + one.Expiry.UTC().Format("2006-01-02T15:04:05Z")} {
 		if !strings.Contains(alice.last.body, part) {
@@ -375,7 +374,11 @@ func TestAuthorizeURL(t *testing.T) {
 	for range 2 {
 		p := &provider{issuer: w.okta.Issuer("default")}
 		p.endpoint.AuthURL = w.okta.Issuer("default") + "/v1/authorize"
-		u, err := url.Parse(newAttempt(w.Options, p, "", w.redirectURIs()[0]).url)
+		a, err := newAttempt(w.Options, p, "", w.redirectURIs()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(a.url)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package login
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"io"
@@ -74,9 +75,13 @@ func (p *provider) config(clientID, secret, redirectURI string, scopes []string)
 	return c
 }
 
-// context makes package oauth2 use our HTTP client.
-func (p *provider) context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, p.http)
+// context makes package oauth2 use our HTTP client, with proofs of a key if there is one.
+func (p *provider) context(ctx context.Context, key *ecdsa.PrivateKey) context.Context {
+	client := p.http
+	if key != nil {
+		client = &http.Client{Transport: Prover{p.http.Transport, key}, CheckRedirect: p.http.CheckRedirect}
+	}
+	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 
 // revoke ends a token (RFC 7009).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -211,6 +212,12 @@ func (w *world) between(t *testing.T, edit func(reply map[string]any)) {
 		}
 		rec := httptest.NewRecorder()
 		okta.ServeHTTP(rec, r)
+		if rec.Code != http.StatusOK {
+			maps.Copy(rw.Header(), rec.Header())
+			rw.WriteHeader(rec.Code)
+			_, _ = rw.Write(rec.Body.Bytes())
+			return
+		}
 		var reply map[string]any
 		if err := json.Unmarshal(rec.Body.Bytes(), &reply); err != nil {
 			t.Error(err)
@@ -236,7 +243,8 @@ func TestHostileReplies(t *testing.T) {
 		"other access token": {func(r map[string]any) { r["access_token"] = "another-access-token" }, "at_hash"},
 		"broken signature":   {func(r map[string]any) { id := r["id_token"].(string); r["id_token"] = id[:len(id)-8] + "AAAAAAAA" }, "failed to verify signature"},
 		"access token as id": {func(r map[string]any) { r["id_token"] = r["access_token"] }, "audience"},
-		"DPoP":               {func(r map[string]any) { r["token_type"] = "DPoP" }, `type "DPoP"`},
+		"DPoP":               {func(r map[string]any) { r["token_type"] = "DPoP" }, "fix: sign in with --dpop"},
+		"other type":         {func(r map[string]any) { r["token_type"] = "mac" }, `type "MAC", not Bearer`},
 		"no expiry":          {func(r map[string]any) { delete(r, "expires_in") }, "does not say when"},
 		"control characters": {func(r map[string]any) { r["access_token"] = "split\r\nX-Header: y" }, "okta's access token"},
 		"refresh blanks":     {func(r map[string]any) { r["refresh_token"] = "two words" }, "okta's refresh token"},

@@ -9,6 +9,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/durward/durward/policy/token/dpop"
 )
 
 // The steps are those of a person who does the flow by hand. What lets somebody in is
@@ -51,6 +53,8 @@ func (a *attempt) explainRequest() {
 		{"nonce", "comes back inside the ID token: it is of this login"},
 		{"code_challenge", "from step 2"},
 		{"code_challenge_method", "how it was made"},
+		{"acr_values", "how the person must sign in: one of these (step-up, RFC 9470)"},
+		{"max_age", "how many seconds ago that may have been"},
 	} {
 		if value := u.Query().Get(p.name); value != "" {
 			a.printf("       %-21s = %s\n       %-21s   (%s)\n", p.name, value, "", p.why)
@@ -69,11 +73,27 @@ func (a *attempt) explainCode(code string) {
        code          = %s
        code_verifier = %s
 `, a.client.RedirectURL, mask(code), a.state, a.client.Endpoint.TokenURL, a.client.RedirectURL, mask(code), a.verifier)
+	a.explainProof()
 	if a.client.ClientSecret == "" {
 		a.explainf("       client_id     = %s\n   No authorization header: a native app has no secret, PKCE takes its place.\n", a.client.ClientID)
 		return
 	}
 	a.explainf("     Authorization: Basic <client id and secret, hidden>\n   Client authentication (client_secret_basic) comes on top of PKCE.\n")
+}
+
+// explainProof shows the key's public side alone.
+func (a *attempt) explainProof() {
+	if a.key == nil {
+		return
+	}
+	thumbprint, err := dpop.Thumbprint(a.key)
+	if err != nil {
+		return
+	}
+	a.explainf(`     DPoP: <a proof that this program has the key that it made for this login>
+       jkt           = %s
+   Okta binds the tokens to the key by this thumbprint (cnf.jkt). It may ask for its nonce in the proof first.
+`, thumbprint)
 }
 
 func (a *attempt) explainReply(reply *oauth2.Token, id *oidc.IDToken) {

@@ -19,7 +19,7 @@ import (
 const (
 	maxFile = 256 << 10
 	// lockWait is longer than a refresh by another command can take.
-	lockWait = 3 * requestTimeout
+	lockWait = 4 * requestTimeout
 )
 
 // Store is a directory of sessions, a file for each issuer and client. The directory has
@@ -42,6 +42,8 @@ type file struct {
 	ExpiresAt        time.Time `json:"expires_at"`
 	AccessToken      string    `json:"access_token"`
 	RefreshToken     string    `json:"refresh_token,omitempty"`
+	// DPoPKey is the private key that the tokens are bound to, in PKCS #8.
+	DPoPKey []byte `json:"dpop_key,omitempty"`
 }
 
 const fileVersion = 1
@@ -155,10 +157,14 @@ func (s Store) path(issuer, clientID string) string {
 
 // write replaces a session's file whole.
 func (s Store) write(one Session) error {
+	key, err := encodeKey(one.key)
+	if err != nil {
+		return err
+	}
 	text, err := json.MarshalIndent(file{
 		Version: fileVersion, Application: one.Application, Issuer: one.Issuer, ClientID: one.ClientID,
 		ClientSecretFile: one.secretFile, User: one.User, Scopes: one.Scopes, ExpiresAt: one.Expiry.UTC(),
-		AccessToken: one.access.Reveal(), RefreshToken: one.refresh.Reveal(),
+		AccessToken: one.access.Reveal(), RefreshToken: one.refresh.Reveal(), DPoPKey: key,
 	}, "", "  ")
 	if err != nil {
 		return err
@@ -190,6 +196,9 @@ func read(path string) (Session, error) {
 	}
 	if one.access, err = token.Parse(f.AccessToken); err != nil {
 		return Session{}, fmt.Errorf("the access token in %s: %w", path, err)
+	}
+	if one.key, err = decodeKey(f.DPoPKey); err != nil {
+		return Session{}, fmt.Errorf("the key in %s: %w", path, err)
 	}
 	if f.RefreshToken == "" {
 		return one, nil

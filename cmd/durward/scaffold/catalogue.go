@@ -4,11 +4,19 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"text/template"
 )
 
 //go:embed catalogue.yaml
 var catalogueText string
+
+//go:embed tests.yaml
+var testsText string
+
+var testsTemplate = template.Must(template.New("tests.yaml").Parse(testsText))
 
 var catalogueTemplate = template.Must(template.New("catalogue.yaml").Parse(catalogueText))
 
@@ -57,4 +65,25 @@ func Catalogue(v Values) ([]byte, error) {
 		return nil, fmt.Errorf("write the first catalogue: %w", err)
 	}
 	return text.Bytes(), nil
+}
+
+// Tests writes the policy tests of the catalogue of the same values, whose file is named
+// catalogue.
+func Tests(v Values, catalogue string) ([]byte, error) {
+	var text bytes.Buffer
+	if err := testsTemplate.Execute(&text, struct {
+		Values
+		Catalogue string
+	}{v, filepath.Base(catalogue)}); err != nil {
+		return nil, fmt.Errorf("write the first policy tests: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+// TestsPath is where the tests of a catalogue go, a file or a directory.
+func TestsPath(catalogue string) string {
+	if at, err := os.Stat(catalogue); err == nil && at.IsDir() {
+		return filepath.Join(catalogue, "policy_test.yaml")
+	}
+	return strings.TrimSuffix(catalogue, filepath.Ext(catalogue)) + "_test.yaml"
 }

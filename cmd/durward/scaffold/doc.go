@@ -1,5 +1,5 @@
-// Package scaffold writes the first configuration: the demo's catalogue, for the local
-// Okta or for an org of the reader's own, and says what an org's administrator has to
+// Package scaffold writes the first configuration: the demo's catalogue with its policy
+// tests, for the local Okta or for an org of the reader's own, and says what an org's administrator has to
 // enter in Okta's console for it.
 //
 // It asks nothing of any server, and overwrites nothing. A client secret is made for the

@@ -16,7 +16,8 @@ import (
 
 // Options say where the first configuration goes, and for whom it is.
 type Options struct {
-	// Path is the catalogue's. The secret and the schema are written beside it.
+	// Path is the catalogue's. The secret, the schema and the policy tests are written
+	// beside it.
 	Path string
 	// Issuer is a custom authorization server of the reader's org; empty for the local
 	// Okta.
@@ -54,6 +55,11 @@ func Init(o Options) error {
 	if files[0].text, err = Catalogue(v); err != nil {
 		return err
 	}
+	tests, err := Tests(v, o.Path)
+	if err != nil {
+		return err
+	}
+	files = append(files, newFile{TestsPath(o.Path), tests, 0o644})
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o755); err != nil { //nolint:gosec // the secret in it is 0600
 		return fmt.Errorf("init: %w", err)
 	}

@@ -87,7 +87,7 @@ func TestInitForTheLocalOkta(t *testing.T) {
 
 func TestInitOverwritesNothing(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"durward.yaml", "okta-secret", "durward.schema.json"} {
+	for _, name := range []string{"durward.yaml", "okta-secret", "durward.schema.json", "durward_test.yaml"} {
 		for kind, occupy := range map[string]func(string) error{
 			"file":      func(p string) error { return os.WriteFile(p, []byte("mine"), 0o644) },
 			"directory": func(p string) error { return os.Mkdir(p, 0o755) },

@@ -22,6 +22,8 @@ It is for a local Okta and a backend that echoes. Each in a terminal of its own:
 Then:
   durward login mobile%[1]s
   durward call mobile GET /orders/7%[1]s
+Who may do what, as its policy tests say:
+  durward test%[1]s
 For your own Okta: durward init -c FILE --issuer https://YOUR-ORG.okta.com/oauth2/default
 `, flag(catalogue), quoted(catalogue))
 	return err
@@ -69,6 +71,7 @@ In Okta's admin console of {{.Host}}, with these exact values:
 
 Then:
   durward check{{.Flag}} --secrets     names what is still to fill in
+  durward test{{.Flag}}                runs the policy tests beside it
   durward serve{{.Flag}}
   durward login mobile{{.Flag}}
 Backend and ports in {{.Path}} are the demo's: change them to yours.

@@ -44,6 +44,11 @@ func boundaries(t *testing.T) {
 	w.deniesFree(t, "nbf", w.wrong("nbf", in(33*time.Second)), "401 token_not_yet_valid")
 	w.deniesFree(t, "iat", w.wrong("iat", in(33*time.Second)), "401 token_not_yet_valid")
 	w.deniesFree(t, "iat tomorrow", w.wrong("iat", in(24*time.Hour)), "401 token_not_yet_valid")
+	// Okta issues none that lives longer than 24 h, but does not ask a verifier to refuse one:
+	// who signed it or calls it active could have issued many short ones.
+	w.allows(t, w.wrong("iat", in(-25*time.Hour)))
+	w.allows(t, w.wrong("exp", in(25*time.Hour)))
+	w.deniesFree(t, "25 hours, over", w.is.issue(usualHeader, w.claims(map[string]string{"iat": in(-25 * time.Hour), "exp": in(0)})), "401 token_inactive")
 	// In force, known, used, and over at its second.
 	end := time.Now().Add(2500 * time.Millisecond).Truncate(time.Second)
 	text := w.wrong("exp", strconv.FormatInt(end.Unix(), 10))

@@ -12,7 +12,7 @@ import (
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	for _, rows := range []map[string]func(*testing.T){
-		credentialRows, cryptoRows, formRows, claimRows, kindRows, keyRows, replyRows, portRows, abuseRows,
+		credentialRows, cryptoRows, formRows, claimRows, kindRows, keyRows, replyRows, portRows, abuseRows, proofRows, identityRows,
 	} {
 		for id, row := range rows {
 			t.Run(id, func(t *testing.T) {

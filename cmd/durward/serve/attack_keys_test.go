@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 var keyRows = map[string]func(*testing.T){"T37": badKeys, "T38": badMetadata}
@@ -47,13 +48,30 @@ func badKeys(t *testing.T) {
 			w.deniesSignature(t, kid, jws(fmt.Sprintf(`{"kid":%q,"alg":%q}`, kid, alg), w.claims(nil), sign))
 		}
 	}
-	worthless(t, document(bad...), "only bad keys")
-	worthless(t, document(), "no key")
-	worthless(t, `{"keys":null}`, "null")
-	worthless(t, `{"keys":[`, "half")
-	worthless(t, "<html></html>", "HTML")
-	worthless(t, `{"keys":[`+strings.Repeat(" ", 50<<20)+`]}`, "50 MiB")
-	worthless(t, `{"keys":[],"keys":`+document(named("x", evil))[8:], "twice")
+	w.tellsOfKeys(t, "keys of the server cannot be used; tokens that they sign are refused", "WARN", "dropped")
+	for what, keys := range map[string]string{
+		"only bad keys": document(bad...), "no key": document(), "null": `{"keys":null}`, "half": `{"keys":[`, "HTML": "<html></html>",
+		"50 MiB": `{"keys":[` + strings.Repeat(" ", 50<<20) + `]}`, "twice": `{"keys":[],"keys":` + document(named("x", evil))[8:],
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			worthless(t, keys, what)
+		})
+	}
+}
+
+// tellsOfKeys wants one line, with this member, however often the keys are looked at.
+func (w *world) tellsOfKeys(t *testing.T, message, level, member string) {
+	t.Helper()
+	eventually(t, message, func() bool { return len(w.log.lines(t, message)) > 0 })
+	time.Sleep(keysEvery + keysEvery/2)
+	told := w.log.lines(t, message)
+	if len(told) != 1 || told[0]["level"] != level || told[0]["authorization_server"] != "default" || told[0]["fix"] == nil || told[0][member] == "" {
+		t.Errorf("told %v", told)
+	}
+	if text, ok := told[0][member].(string); !ok || len(text) > maxToldText+10 {
+		t.Errorf("%d bytes of %s", len(text), member)
+	}
 }
 
 // worthless documents leave the keys that there are, and tell of themselves.
@@ -75,6 +93,7 @@ func worthless(t *testing.T, keys, what string) {
 	}
 	forged := jws(usualHeader, w.claims(nil), rs256(evilRSA()))
 	w.deniesSignature(t, what, forged)
+	w.tellsOfKeys(t, "the server's keys cannot be fetched; the last good ones stay in use for a day at most", "ERROR", "error")
 }
 
 // badMetadata would send us elsewhere for keys.

@@ -18,8 +18,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
-
-	"github.com/durward/durward/policy/oktatest"
 )
 
 var portRows = map[string]func(*testing.T){
@@ -28,30 +26,6 @@ var portRows = map[string]func(*testing.T){
 
 // checkMethod is the path of a check.
 const checkMethod = authv3.Authorization_Check_FullMethodName
-
-// intruders have no certificate, or a wrong one, or speak no TLS.
-func intruders(t *testing.T) {
-	okta, c := newSecured(t)
-	s, _ := begin(t, c.config)
-	text := mint(t, okta)
-	address := s.Catalogue().Listeners.Check.Address
-	conns := c.intruders(t)(address)
-	conns["plaintext"] = dial(t, address)
-	for who, conn := range conns {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		res, err := authv3.NewAuthorizationClient(conn).Check(ctx, question("orders", "/orders/17", text))
-		cancel()
-		if status.Code(err) != codes.Unavailable {
-			t.Errorf("%s: %v, %v", who, res, err)
-		}
-	}
-	if n := okta.Calls(oktatest.Introspect); n != 0 {
-		t.Errorf("%d introspections for intruders", n)
-	}
-	if got := ask(t, c.dialAs(t, address, c.envoy), "orders", "/orders/17", text); got != "allow" {
-		t.Errorf("Envoy itself: %s", got)
-	}
-}
 
 func unknownMethods(t *testing.T) {
 	w := newWorld(t, setting{})

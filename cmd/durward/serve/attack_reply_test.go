@@ -257,6 +257,33 @@ func ourCredentials(t *testing.T) {
 			if !strings.Contains(metrics, fmt.Sprintf(`durward_okta_requests_total{code="%d"`, status)) {
 				t.Errorf("no metric tells of %d", status)
 			}
+			w.tellsOfCredentials(t, status)
 		})
+	}
+}
+
+// tellsOfCredentials wants one line for a change, and none for a request.
+func (w *world) tellsOfCredentials(t *testing.T, status int) {
+	t.Helper()
+	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
+	w.is.respond("introspect", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) })
+	for range 8 {
+		if got := w.ask(t, "introspection", w.good()); got != "503 okta_unavailable" {
+			t.Errorf("%d: %s", status, got)
+		}
+	}
+	_, metrics := get(t, w.Server, "/metrics")
+	if strings.Contains(metrics, `durward_okta_credentials_rejected{server="default"} 1`) != refused {
+		t.Errorf("%d: the alarm is wrong", status)
+	}
+	told := w.log.lines(t, "the server refuses our client credentials; checks that must ask it are denied with 503")
+	if !refused && len(told) == 0 {
+		return
+	}
+	if !refused || len(told) != 1 || told[0]["level"] != "ERROR" || told[0]["authorization_server"] != "default" || told[0]["client_id"] != "0oaGATEWAY" || told[0]["fix"] == nil {
+		t.Errorf("%d is told as %v", status, told)
+	}
+	if n := len(w.log.lines(t, "the server accepts our client credentials again")); n != 1 {
+		t.Errorf("told %d times that credentials are accepted again", n)
 	}
 }

@@ -71,7 +71,7 @@ func (s *Server) apply(ctx context.Context, cat *catalog.Catalogue) error {
 		}
 	}
 	takeFiles()
-	s.authz.Swap(&authz.Generation{Catalogue: cat, Verifiers: verifiers})
+	s.authz.Swap(&authz.Generation{Catalogue: cat, Verifiers: verifiers, Prove: s.proofs.Check})
 	for key, u := range s.upstreams {
 		if servers[key] == nil {
 			s.tasks.Go(func() { s.retire(u) })

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -11,24 +12,35 @@ import (
 	"github.com/durward/durward/policy/token"
 )
 
-// F07: the authorization server's clock differs from ours.
+// F07: the authorization server's clock differs from ours. Beyond the leeway that is told,
+// by a metric always and in the log once.
 func faultSkew(t *testing.T) {
 	for _, tt := range []struct {
 		skew, ttl time.Duration
 		want      string
+		alarms    int
 	}{
-		{20 * time.Second, time.Hour, "allow"},
-		{-30 * time.Second, time.Hour, "allow"},
-		{-5 * time.Minute, time.Hour, "allow"},
-		{5 * time.Minute, time.Hour, "401 token_not_yet_valid"},
-		{-30 * time.Second, 20 * time.Second, "401 token_inactive"}, // no leeway on exp
-		{-5 * time.Minute, time.Minute, "401 token_inactive"},
+		{20 * time.Second, time.Hour, "allow", 0},
+		{-30 * time.Second, time.Hour, "allow", 0},
+		{-5 * time.Minute, time.Hour, "allow", 1},
+		{5 * time.Minute, time.Hour, "401 token_not_yet_valid", 1},
+		{-30 * time.Second, 20 * time.Second, "401 token_inactive", 0}, // no leeway on exp
+		{-5 * time.Minute, time.Minute, "401 token_inactive", 1},
 	} {
-		i, _, conn := single(t)
-		i.skew.Store(int64(tt.skew))
+		i := newIdp(t, func(i *idp) { i.skew.Store(int64(tt.skew)) })
+		log := new(journal)
+		s, conn := newEdge(t, i).launchWith(t, log)
+		tried(t, s)
 		text := i.mint(t, tt.ttl)
-		for _, api := range []string{"main-long", "main-jwt", "main-both"} {
+		for _, api := range []string{"main-long", "main-jwt", "main-both", "main-fresh", "main-fresh"} {
 			expect(t, conn, api, text, tt.want)
+		}
+		if got := metric(t, s.OpsAddress(), `durward_okta_clock_skew_seconds{server="main"}`); math.Abs(got-tt.skew.Seconds()) > 2 {
+			t.Errorf("a skew of %v s, want %s", got, tt.skew)
+		}
+		told := log.lines(t, "the server's clock and ours differ by more than the leeway; tokens are refused too early or as not yet valid")
+		if len(told) != tt.alarms || tt.alarms > 0 && (told[0]["level"] != "WARN" || told[0]["authorization_server"] != "main" || told[0]["leeway"] != "30s") {
+			t.Errorf("a skew of %s is told as %v", tt.skew, told)
 		}
 	}
 }

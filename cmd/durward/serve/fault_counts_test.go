@@ -2,6 +2,7 @@ package serve
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,22 +10,46 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Ten thousand checks of one unknown token are one question. Two thousand are under way at
-// any time: clients, server and Okta share this process, and with more the attempt's own
-// second may end before they all had a turn.
+// Ten thousand checks of one unknown token, all at once, are one question. Clients, server
+// and Okta share this process: where it gets so little time that the question's own second
+// ends first, checks that come later rightly ask again. Such a try says nothing about
+// sharing and is not counted; whatever else goes wrong fails at once.
 func TestOneQuestionForTenThousandChecks(t *testing.T) {
+	for try := 1; !t.Failed(); try++ {
+		starved := false
+		t.Run(strconv.Itoa(try), func(t *testing.T) { starved = !oneQuestion(t) })
+		if !starved {
+			return
+		}
+		if try == 3 {
+			t.Fatal("no question was answered within its second")
+		}
+	}
+}
+
+// oneQuestion reports false where a question ended for want of time.
+func oneQuestion(t *testing.T) bool {
 	i, s, _ := single(t)
 	i.answer(i.delayed(300 * time.Millisecond))
 	text := i.mint(t, time.Hour)
-	conns := make([]*grpc.ClientConn, 4) // of 1,024 streams at most
+	conns, width := make([]*grpc.ClientConn, 10), 10_000 // 1,024 streams each at most
+	if raced {
+		width = 2000
+	}
 	for k := range conns {
 		conns[k] = connect(t, s.Catalogue().Listeners.Check.Address)
 	}
-	got, times := crowdOver(t, conns, 10_000, 2000, time.Minute, func(int) (string, string) { return "main-long", text })
+	got, times := crowdOver(t, conns, 10_000, width, time.Minute, func(int) (string, string) { return "main-long", text })
+	_, metrics := get(t, s, "/metrics")
+	t.Logf("10000 checks, %d question; median %s", i.asked.Load(), ms(percentile(times, 50)))
+	if strings.Contains(metrics, `durward_okta_requests_total{code="timeout",endpoint="introspect"`) {
+		t.Logf("a question ended for want of time: %v", got)
+		return false
+	}
 	if got["allow"] != 10_000 || i.asked.Load() != 1 {
 		t.Errorf("%v and %d questions, want 10000 allows and 1", got, i.asked.Load())
 	}
-	t.Logf("10000 checks, %d question; median %s", i.asked.Load(), ms(percentile(times, 50)))
+	return true
 }
 
 // The server needs longer than Envoy waits: one check pays, all others profit.

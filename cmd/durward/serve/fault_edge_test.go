@@ -7,9 +7,11 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -258,6 +260,31 @@ func believed(ctx context.Context, v *token.Verifier, text string, d token.Deman
 	}
 	_, err = v.Verify(ctx, parsed, d)
 	return err
+}
+
+// metric is the value of a series at the operations port of a server.
+func metric(t testing.TB, ops, series string) float64 {
+	t.Helper()
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}).Get("http://" + ops + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no metric %s", series)
+	return 0
 }
 
 // reserved is a free address of loopback.

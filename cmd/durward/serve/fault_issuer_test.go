@@ -28,7 +28,7 @@ type idp struct {
 	opaque             bool
 
 	asked, fetched, flying, peak atomic.Int64
-	// skew is added to the clock that tokens are stamped by, in nanoseconds.
+	// skew is added to the clock that tokens and answers are stamped by, in nanoseconds.
 	skew atomic.Int64
 	// limit is announced in X-Rate-Limit-Limit; 0 announces nothing.
 	limit atomic.Int64
@@ -109,7 +109,10 @@ func (i *idp) down() {
 	<-i.stopped
 }
 
+func (i *idp) now() time.Time { return time.Now().Add(time.Duration(i.skew.Load())) }
+
 func (i *idp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", i.now().UTC().Format(http.TimeFormat))
 	switch path := strings.TrimPrefix(r.URL.Path, "/oauth2/default"); {
 	case path == "/v1/introspect":
 		i.asked.Add(1)
@@ -143,7 +146,7 @@ func (i *idp) announce(w http.ResponseWriter) {
 		h := w.Header()
 		h.Set("X-Rate-Limit-Limit", strconv.FormatInt(n, 10))
 		h.Set("X-Rate-Limit-Remaining", strconv.FormatInt(n-1, 10))
-		h.Set("X-Rate-Limit-Reset", strconv.FormatInt(time.Now().Add(time.Minute).Unix(), 10))
+		h.Set("X-Rate-Limit-Reset", strconv.FormatInt(i.now().Add(time.Minute).Unix(), 10))
 	}
 }
 
@@ -205,7 +208,7 @@ func (i *idp) mint(t testing.TB, ttl time.Duration) string { return i.mintBy(t, 
 
 func (i *idp) mintBy(t testing.TB, key int, ttl time.Duration) string {
 	t.Helper()
-	now := time.Now().Add(time.Duration(i.skew.Load()))
+	now := i.now()
 	expires := now.Add(ttl).Truncate(time.Second).Add(time.Second)
 	id := base64url(random())
 	claims := map[string]any{

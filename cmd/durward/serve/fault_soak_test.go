@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,13 +19,20 @@ import (
 
 var soakTime = flag.Duration("soak", 0, "how long TestSoak mixes faults; 0 is five seconds")
 
-// soakPatience is the caller's timeout.
-const soakPatience = 2 * time.Second
+const (
+	// soakPatience is the caller's timeout.
+	soakPatience = 2 * time.Second
+	// soakLimits is how long a soak has to be for the issuer to say 429: after it nothing
+	// unseen is asked for seconds, which hides the rest.
+	soakLimits = 20 * time.Second
+)
 
 // soak is a load on a server, judged by what the issuer knows of each token.
 type soak struct {
 	idp  *idp
 	conn *grpc.ClientConn
+	// limited counts the answers 429.
+	limited atomic.Int64
 
 	mu     sync.Mutex
 	pool   []string
@@ -110,10 +118,6 @@ func (s *soak) faults(t *testing.T, server *Server, e *edge) map[string]func() (
 			}
 			s.idp.introspect(w, r)
 		}),
-		"limited": answer(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(429)
-		}),
 		"keys": func() func() {
 			bad := answering(500)
 			s.idp.publish.Store(&bad)
@@ -127,6 +131,26 @@ func (s *soak) faults(t *testing.T, server *Server, e *edge) map[string]func() (
 			return func() {}
 		},
 	}
+}
+
+// limit lets the issuer answer 429 until it has, from a moment when it is asked at all: a
+// breaker that an earlier fault opened closes first.
+func (s *soak) limit(t *testing.T) {
+	soon := func(holds func() bool) {
+		for end := time.Now().Add(10 * time.Second); !holds() && time.Now().Before(end); time.Sleep(60 * time.Millisecond) {
+			s.renew(t)
+		}
+	}
+	asked := s.idp.asked.Load()
+	soon(func() bool { return s.idp.asked.Load() > asked+3 })
+	limited := s.limited.Load()
+	s.idp.answer(func(w http.ResponseWriter, _ *http.Request) {
+		s.limited.Add(1)
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	soon(func() bool { return s.limited.Load() > limited })
+	s.idp.answer(nil)
 }
 
 // TestSoak mixes load, faults, revocations and reloads. It holds that nothing is allowed
@@ -146,6 +170,26 @@ func TestSoak(t *testing.T) {
 	if after > goroutines+2 || open > files+2 || grown > 8<<10 {
 		t.Error("not all is back")
 	}
+}
+
+// stalls measures, until stop, the longest that the machine kept this process from running,
+// in nanoseconds: caller and server share it, and neither can do anything then.
+func stalls(tasks *sync.WaitGroup, stop <-chan struct{}) *atomic.Int64 {
+	longest := new(atomic.Int64)
+	tasks.Go(func() {
+		const beat = 5 * time.Millisecond
+		for last := time.Now(); ; {
+			select {
+			case <-stop:
+				return
+			case <-time.After(beat):
+			}
+			now := time.Now()
+			longest.Store(max(longest.Load(), int64(now.Sub(last)-beat)))
+			last = now
+		}
+	})
+	return longest
 }
 
 func heapNow() int64 {
@@ -188,14 +232,12 @@ func runSoak(t *testing.T, length time.Duration) {
 			}
 		})
 	}
+	longest := stalls(&load, stop)
 	all := s.faults(t, server, e)
-	for end := time.Now().Add(length); time.Now().Before(end); {
+	for pass, end := 0, time.Now().Add(length); time.Now().Before(end); pass++ {
 		for name, begin := range all { // a map: in any order
 			if !time.Now().Before(end) {
 				break
-			}
-			if name == "limited" && (length < 20*time.Second || rand.IntN(6) > 0) {
-				continue // after it nothing unseen is asked for seconds, which hides the rest
 			}
 			undo := begin()
 			for range 3 + rand.IntN(3) {
@@ -207,6 +249,9 @@ func runSoak(t *testing.T, length time.Duration) {
 				time.Sleep(time.Second) // calm, so that the breaker closes
 			}
 		}
+		if length >= soakLimits && pass%4 == 0 {
+			s.limit(t)
+		}
 	}
 	close(stop)
 	load.Wait()
@@ -217,11 +262,16 @@ func runSoak(t *testing.T, length time.Duration) {
 		t.Error(err)
 	}
 	i.down()
+	i.minted = nil // the test's cleanup holds the issuer, and it every token ever minted
 	for _, complaint := range s.wrong {
 		t.Error(complaint)
 	}
 	if length >= 3*time.Second && (s.counts["allow"] < 100 || i.asked.Load() < 50) || s.counts[unanswered] > 0 {
 		t.Errorf("outcomes %v", s.counts)
 	}
-	t.Logf("%s: %v, %d questions", length, s.counts, i.asked.Load())
+	if length >= soakLimits && (s.limited.Load() == 0 || s.counts["503 okta_rate_limited"] == 0) {
+		t.Errorf("%d answers 429, outcomes %v", s.limited.Load(), s.counts)
+	}
+	t.Logf("%s: %v, %d questions, %d answered 429; this process stood still for %s at most",
+		length, s.counts, i.asked.Load(), s.limited.Load(), ms(time.Duration(longest.Load())))
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/durward/durward/authz"
 	"github.com/durward/durward/envoy/ads"
 	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/token/dpop"
 )
 
 const (
@@ -51,9 +52,11 @@ type Server struct {
 	fleet    *fleet
 	state    *state
 	authz    *authz.Server
-	ads      *ads.Server
-	health   *health.Server
-	guards   map[string]*guard // by port; none for one without TLS
+	// proofs outlives generations: a proof that one of them let pass is used for the next.
+	proofs *dpop.Checker
+	ads    *ads.Server
+	health *health.Server
+	guards map[string]*guard // by port; none for one without TLS
 
 	// reloading guards what follows.
 	reloading sync.Mutex
@@ -77,6 +80,9 @@ func Start(ctx context.Context, path string, log *slog.Logger) (*Server, error) 
 		return nil, err
 	}
 	s := newServer(path, log, cat.Listeners)
+	if s.proofs, err = dpop.NewChecker(dpop.Config{Now: time.Now, Metrics: s.registry}); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	for _, f := range findings {
 		log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
 	}
@@ -268,6 +274,7 @@ func (s *Server) Close() error {
 	for _, u := range s.upstreams {
 		u.close()
 	}
+	s.proofs.Close()
 	// Listeners of a server that never served are closed by nobody else.
 	for _, l := range []net.Listener{s.listeners.check, s.listeners.xds, s.listeners.ops} {
 		if l != nil {

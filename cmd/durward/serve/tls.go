@@ -33,6 +33,7 @@ type guard struct {
 	name         string // check or xds
 	log          *slog.Logger
 	expiry, good prometheus.Gauge
+	refusals     *refusals
 
 	serving atomic.Pointer[tls.Config] // nil lets nobody in
 
@@ -60,13 +61,18 @@ func newGuards(l catalog.Listeners, log *slog.Logger, r prometheus.Registerer) m
 		Name: "durward_listener_certificate_last_reload_successful",
 		Help: "1 if the newest certificate files of the listener are serving, 0 if they were rejected.",
 	}, []string{"listener"})
-	r.MustRegister(expiry, good)
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "durward_listener_handshakes_refused_total",
+		Help: "TLS handshakes on the listener that failed, by either side.",
+	}, []string{"listener"})
+	r.MustRegister(expiry, good, refused)
 	guards := make(map[string]*guard)
 	for _, name := range []string{"check", "xds"} {
 		if listenerOf(l, name).TLS != nil {
 			guards[name] = &guard{
 				name: name, log: log,
 				expiry: expiry.WithLabelValues(name), good: good.WithLabelValues(name),
+				refusals: &refusals{count: refused.WithLabelValues(name), log: log.With("listener", name)},
 			}
 		}
 	}
@@ -85,7 +91,7 @@ func (g *guard) options() []grpc.ServerOption {
 	if g == nil {
 		return nil
 	}
-	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{
+	return []grpc.ServerOption{grpc.Creds(g.refusals.counting(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			if c := g.serving.Load(); c != nil {
@@ -93,7 +99,7 @@ func (g *guard) options() []grpc.ServerOption {
 			}
 			return nil, errors.New("no certificate has been read")
 		},
-	}))}
+	})))}
 }
 
 // readGuards reads what the guards need of l. take, which cannot fail, puts it to use.

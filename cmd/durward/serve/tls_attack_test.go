@@ -47,13 +47,17 @@ func TestTLS(t *testing.T) {
 	t.Run("G02", func(t *testing.T) {
 		t.Parallel()
 		good := c.dialAs(t, ports["xds"], c.envoy)
-		for name, conn := range intruders(ports["xds"]) {
+		conns := intruders(ports["xds"])
+		for name, conn := range conns {
 			for _, method := range discovery() {
 				if got := call(t, conn, method); got != codes.Unavailable {
 					t.Errorf("%s: %s: %v", name, method, got)
 				}
 			}
 		}
+		eventually(t, "all intruders are counted", func() bool {
+			return metric(t, s.OpsAddress(), `durward_listener_handshakes_refused_total{listener="xds"}`) >= float64(len(conns))
+		})
 		for _, method := range discovery() {
 			want := codes.Unimplemented
 			if method == deltaADS {

@@ -41,6 +41,7 @@ func identityOf(s *catalog.AuthorizationServer) identity {
 // upstream is one authorization server at work.
 type upstream struct {
 	issuer   string
+	log      *slog.Logger
 	client   *okta.Client
 	keys     *jwt.Keys // nil where nothing is read from the server's tokens
 	verifier *token.Verifier
@@ -73,6 +74,10 @@ func newFleet(log *slog.Logger, r prometheus.Registerer) *fleet {
 			ConstLabels: prometheus.Labels{"result": result},
 		}, func() float64 { return float64(count()) }))
 	}
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "durward_cache_bound_bytes",
+		Help: "How many bytes of claims may be kept, over all authorization servers: less while memory is short.",
+	}, func() float64 { return float64(f.tokenMetrics.Bound()) }))
 	return f
 }
 
@@ -101,12 +106,12 @@ func (f *fleet) upstream(s *catalog.AuthorizationServer) (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{issuer: s.Issuer, asked: make(chan struct{})}
+	u := &upstream{issuer: s.Issuer, log: f.log.With("authorization_server", s.Name), asked: make(chan struct{})}
 	u.client, err = okta.NewClient(okta.Config{
 		Name: s.Name, Issuer: s.Issuer, ClientID: s.Introspection.ClientID,
 		Auth: okta.AuthMethod(s.Introspection.Auth), SecretFile: s.Introspection.SecretFile,
 		KeyFile: s.Introspection.KeyFile, KeyID: s.Introspection.KeyID, CAFile: s.CAFile,
-		Budget: budget, Metrics: f.oktaMetrics, Notify: f.notify(s.Name),
+		Budget: budget, Metrics: f.oktaMetrics, Leeway: s.Leeway, Log: f.log,
 	})
 	if err != nil {
 		return nil, err
@@ -134,17 +139,7 @@ func (f *fleet) upstream(s *catalog.AuthorizationServer) (*upstream, error) {
 	return u, nil
 }
 
-func (f *fleet) notify(server string) func(error) {
-	return func(err error) {
-		if err != nil {
-			f.log.Error("the client's secret or key cannot be read; the old one stays in use", "authorization_server", server, "error", err.Error())
-			return
-		}
-		f.log.Info("the client's secret or key was read again", "authorization_server", server)
-	}
-}
-
-// start keeps keys and credentials fresh until close.
+// start keeps keys and credentials fresh, and the cache within its memory, until close.
 func (u *upstream) start() {
 	ctx, end := context.WithCancel(context.Background())
 	u.end = end
@@ -152,8 +147,10 @@ func (u *upstream) start() {
 		u.tasks.Go(func() { _ = f(ctx) }) // ends with ctx, and has told of everything else
 	}
 	run(u.client.Run)
+	run(u.verifier.Run)
 	if u.keys != nil {
 		run(u.keys.Run)
+		u.tasks.Go(func() { watchKeys(ctx, u.keys, u.log) })
 	}
 }
 
