@@ -8,9 +8,11 @@ import (
 )
 
 // TestAttack has one sub-test for each attack of the catalogue of attacks, by its id,
-// against a real server over gRPC, in every mode of verification.
+// against a real server over gRPC, in every mode of verification. The attacks on the way
+// of a request go through a real Envoy too.
 func TestAttack(t *testing.T) {
 	t.Parallel()
+	newStreet(t).rows(t)
 	for _, rows := range []map[string]func(*testing.T){
 		credentialRows, cryptoRows, formRows, claimRows, kindRows, keyRows, replyRows, portRows, abuseRows, proofRows, identityRows,
 	} {
