@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 )
 
@@ -33,27 +34,34 @@ func normalize(text string) (string, error) {
 }
 
 func normalHost(scheme, authority string) (string, error) {
-	for i := range len(authority) {
-		if c := authority[i]; !isUnreserved(c) && c != ':' && c != '[' && c != ']' {
-			return "", errors.New("unusable host")
-		}
-	}
 	host, port := authority, ""
 	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
 		host, port = authority[:i], authority[i+1:]
 	}
-	name := host
-	if address, ok := strings.CutPrefix(host, "["); ok {
-		name = strings.ReplaceAll(strings.TrimSuffix(address, "]"), ":", "")
-	}
-	if name == "" || strings.ContainsAny(name, ":[]") || strings.Trim(port, "0123456789") != "" {
+	host, ok := normalName(host)
+	if !ok || strings.Trim(port, "0123456789") != "" {
 		return "", errors.New("unusable host")
 	}
-	host = strings.ToLower(host)
 	if port == "" || scheme == "http" && port == "80" || scheme == "https" && port == "443" {
 		return host, nil
 	}
 	return host + ":" + port, nil
+}
+
+// normalName is a name in lower case, or an IPv6 address in brackets in the form of RFC
+// 5952.
+func normalName(host string) (string, bool) {
+	if address, ok := strings.CutPrefix(host, "["); ok {
+		address, closed := strings.CutSuffix(address, "]")
+		a, err := netip.ParseAddr(address)
+		return "[" + a.String() + "]", closed && err == nil && a.Is6() && a.Zone() == ""
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if label == "" || strings.ContainsFunc(label, func(r rune) bool { return r > '~' || !isUnreserved(byte(r)) }) {
+			return "", false
+		}
+	}
+	return strings.ToLower(host), true
 }
 
 // normalPath decodes what needs no percent-encoding, then removes dot segments. It neither

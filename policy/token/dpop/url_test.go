@@ -50,7 +50,7 @@ func TestNormalize(t *testing.T) {
 
 // FuzzNormalize: a normal form is its own, and holds nothing that would mean another host.
 func FuzzNormalize(f *testing.F) {
-	for _, seed := range []string{"https://api.example.com/a/../%41?b#c", "HTTP://[::1]:80", "https://a@b/", "https://h/%2e%2E/..", "https://h:443//.//"} {
+	for _, seed := range []string{"https://api.example.com/a/../%41?b#c", "HTTP://[::1]:80", "https://a@b/", "https://h/%2e%2E/..", "https://h:443//.//", "http://..", "http://a..b", "http://[:0:", "http://[::ffff:1.2.3.4]"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
