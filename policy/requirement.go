@@ -27,21 +27,26 @@ func (j *judgement) checkSignIn() contract.Reason {
 	reached := len(needs.ACRValues) == 0 || slices.Contains(needs.ACRValues, c.ACR)
 	age := j.now.Sub(c.AuthTime)
 	recent := needs.MaxAuthAge == 0 || !c.AuthTime.IsZero() && age <= needs.MaxAuthAge && age >= -op.Policy.Server.Leeway
-	expected := strings.TrimSpace(strings.Join(needs.ACRValues, " ") + " " + ageText(needs.MaxAuthAge))
+	if j.trace != nil {
+		note := j.pass
+		if !reached || !recent {
+			note = j.fail
+		}
+		note(contract.StepSignIn, op.At, neededText(needs), signInText(c, age)...)
+	}
 	if !reached || !recent {
 		j.d.ACRValues, j.d.MaxAuthAge = needs.ACRValues, needs.MaxAuthAge
-		j.fail(contract.StepSignIn, op.At, expected, signInText(c, age)...)
 		return contract.StepUpRequired
 	}
-	j.pass(contract.StepSignIn, op.At, expected, signInText(c, age)...)
 	return ""
 }
 
-func ageText(limit time.Duration) string {
-	if limit == 0 {
-		return ""
+func neededText(needs catalog.Requirements) string {
+	text := strings.Join(needs.ACRValues, " ")
+	if needs.MaxAuthAge == 0 {
+		return text
 	}
-	return "within " + limit.String()
+	return strings.TrimSpace(text + " within " + needs.MaxAuthAge.String())
 }
 
 func signInText(c token.Claims, age time.Duration) []string {
@@ -57,15 +62,18 @@ func signInText(c token.Claims, age time.Duration) []string {
 
 func (j *judgement) checkClaims() contract.Reason {
 	for _, need := range j.d.Operation.Requires.Claims {
-		name, expected := strings.Join(need.Path, "."), expectation(need)
 		found := claim(j.d.Fact.Claims, need.Path)
-		if !satisfies(found, need) {
-			j.d.Detail = "claim " + name + " is not as required"
-			j.fail(contract.StepClaim, need.At, name+" "+expected, claimText(found))
-			return contract.ClaimMismatch
-		}
+		holds := satisfies(found, need)
 		if j.trace != nil {
-			j.pass(contract.StepClaim, need.At, name+" "+expected, claimText(found))
+			note := j.pass
+			if !holds {
+				note = j.fail
+			}
+			note(contract.StepClaim, need.At, strings.Join(need.Path, ".")+" "+expectation(need), claimText(found))
+		}
+		if !holds {
+			j.d.Detail = "claim " + strings.Join(need.Path, ".") + " is not as required"
+			return contract.ClaimMismatch
 		}
 	}
 	return ""
