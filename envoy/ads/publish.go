@@ -22,6 +22,8 @@ const (
 	// spread is how long Envoy's threads may take to hear of an update that Envoy has
 	// acknowledged.
 	spread = 100 * time.Millisecond
+	// answerWithin is how long a new edition waits for answers to the one before.
+	answerWithin = 500 * time.Millisecond
 )
 
 // ErrClosed is what [Server.Publish] returns after [Server.Close].
@@ -144,6 +146,7 @@ func (s *Server) install(next map[string]*edition) error {
 		first[name] = both
 	}
 	for name, ed := range first {
+		s.settled(name)
 		errs = append(errs, s.set(name, ed))
 		if ed != next[name] {
 			s.retireLater(name, next[name], max(ed.cat.CheckTimeout, s.checkTimeouts[name])+spread)
@@ -151,6 +154,29 @@ func (s *Server) install(next map[string]*edition) error {
 		s.checkTimeouts[name] = ed.cat.CheckTimeout
 	}
 	return errors.Join(errs...)
+}
+
+// settled waits for what the gateway's Envoys have not answered yet, but not for long.
+// The library holds back a type of which a response is unanswered, and would send the
+// next edition's routes ahead of their clusters.
+func (s *Server) settled(name string) {
+	limit := time.NewTimer(answerWithin)
+	defer limit.Stop()
+	for {
+		s.mu.Lock()
+		p, changed := s.progress(name), s.changed
+		s.mu.Unlock()
+		if p.behind == len(p.refusals) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			return
+		case <-s.closed:
+			return
+		}
+	}
 }
 
 // withFormerClusters adds to an edition the clusters that it is about to remove, but for
