@@ -1,7 +1,9 @@
 // Package authz answers Envoy's question (envoy.service.auth.v3.Authorization/Check).
 //
 // Trust boundary: Envoy is believed about which route a request took, and from which
-// address it came; all else in a CheckRequest was written by the caller. The package
+// address it came; all else in a CheckRequest was written by the caller. An Envoy whose
+// configuration is not ours may not say which route; where the catalogue admits such, host
+// and path choose the API, if they can be read in one way only. The package
 // translates: a CheckRequest into a policy.Request, a policy.Decision into a
 // CheckResponse, which one function alone builds. It decides nothing.
 //

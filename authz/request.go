@@ -16,6 +16,12 @@ type question struct {
 	policy.Request
 	requestID   string
 	contentType string
+	// unrouted says that the route which the request took in Envoy names no API at all.
+	unrouted bool
+	// exact says that the path was sent byte by byte, too.
+	exact bool
+	// others are the names of the headers that are not read, in lower case.
+	others []string
 }
 
 // parseRequest reads both encodings of headers. The pseudo-headers, where a foreign
@@ -24,8 +30,9 @@ type question struct {
 func parseRequest(req *authv3.CheckRequest) question {
 	attributes := req.GetAttributes()
 	http := attributes.GetRequest().GetHttp()
-	q := question{Request: policy.Request{
-		API:      attributes.GetContextExtensions()[contract.ContextExtensionAPI],
+	api, routed := attributes.GetContextExtensions()[contract.ContextExtensionAPI]
+	q := question{unrouted: !routed, Request: policy.Request{
+		API:      api,
 		Method:   http.GetMethod(),
 		Host:     http.GetHost(),
 		Path:     http.GetPath(),
@@ -38,7 +45,9 @@ func parseRequest(req *authv3.CheckRequest) question {
 		q.header(strings.ToLower(name), value)
 	}
 	for _, h := range http.GetHeaderMap().GetHeaders() {
-		q.header(strings.ToLower(h.GetKey()), headerValue(h))
+		name := strings.ToLower(h.GetKey())
+		q.header(name, headerValue(h))
+		q.exact = q.exact || name == ":path" && len(h.GetRawValue()) > 0
 	}
 	return q
 }
@@ -76,6 +85,8 @@ func (q *question) header(name, value string) {
 		q.agree(name, value, q.Path)
 	case ":authority", "host":
 		q.agree(name, value, q.Host)
+	default:
+		q.others = append(q.others, name)
 	}
 }
 

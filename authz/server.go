@@ -81,7 +81,7 @@ func (s *Server) Check(ctx context.Context, req *authv3.CheckRequest) (res *auth
 	}()
 	var q question
 	d := s.guarded(ctx, &q, req, gen)
-	res = respond(d, q, id, gen.owned)
+	res = respond(d, q, id, gen.ownedIn(q))
 
 	rec := record.New(d, q.Request, id, q.requestID, gen.revision(), start, s.now())
 	rec.User = s.pseudonyms.Name(gen.logUser(), d.Fact.Claims.Subject)
@@ -98,6 +98,10 @@ func (s *Server) guarded(ctx context.Context, q *question, req *authv3.CheckRequ
 		}
 	}()
 	*q = parseRequest(req)
+	if gen.foreignEnvoy() {
+		q.doubt()
+		q.route(gen.Catalogue)
+	}
 	return s.decide(ctx, *q, gen.Generation)
 }
 

@@ -46,6 +46,14 @@ type BootstrapOptions struct {
 //
 // The node's cluster is the gateway's name: by it package ads knows what to send.
 func Bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) ([]byte, error) {
+	b, err := bootstrap(cat, gateway, opts)
+	if err != nil {
+		return nil, err
+	}
+	return writeBootstrap(b)
+}
+
+func bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 	gw, err := find(cat, gateway)
 	if err != nil {
 		return nil, err
@@ -62,14 +70,17 @@ func Bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) ([
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap: overload manager: %w", err)
 	}
-	b := &bootstrapv3.Bootstrap{
+	return &bootstrapv3.Bootstrap{
 		Node:             &corev3.Node{Id: cmp.Or(opts.NodeID, gw.Name), Cluster: gw.Name},
 		Admin:            &bootstrapv3.Admin{Address: admin, AllowPaths: adminPaths()},
-		LayeredRuntime:   runtime(),
+		LayeredRuntime:   regexLimit(),
 		OverloadManager:  overload,
 		DynamicResources: everythingFrom(xdsCluster),
 		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}},
-	}
+	}, nil
+}
+
+func writeBootstrap(b *bootstrapv3.Bootstrap) ([]byte, error) {
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
@@ -86,11 +97,11 @@ func Bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) ([
 	return stable.Bytes(), nil
 }
 
-// runtime lifts a limit that Envoy puts on regular expressions, for fear of slow ones
+// regexLimit lifts a limit that Envoy puts on regular expressions, for fear of slow ones
 // by many authors. Those that we write, the list of headers that answers may touch and
 // the origins below a domain, are linear; but the list is longer than the default of 100
 // RE2 instructions, and Envoy would refuse the listener.
-func runtime() *bootstrapv3.LayeredRuntime {
+func regexLimit() *bootstrapv3.LayeredRuntime {
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 		Name: "durward",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{

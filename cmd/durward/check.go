@@ -20,7 +20,7 @@ var errFindings = errors.New("the configuration has errors")
 
 func newCheck() *cobra.Command {
 	var path string
-	var needSecrets bool
+	var o checking
 	form := checkForm("text")
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
@@ -39,18 +39,22 @@ many there are; configurations, a list of { path, files, apis, revision, public,
 denials } whose revision is empty where the configuration has errors; the last three are
 lists of what the text lists. -o github prints annotations for GitHub Actions.
 
-Secret files are looked at where they are; --secrets says that they must be there. Exit
-code 3 if a configuration has errors or is missing; warnings do not fail.`,
-		Example: "  durward check\n  durward check -c durward.yaml --secrets\n  durward check -o github .",
+Secret files are looked at where they are; --secrets says that they must be there.
+--envoy gives each gateway's translation to a real Envoy, to validate and not to run:
+$DURWARD_ENVOY, or the one on PATH, or one that is fetched once. Run it where the files are
+that Envoy reads. Exit code 3 if a configuration has errors or is missing; warnings do not
+fail. Exit code 6 with --envoy and without an Envoy.`,
+		Example: "  durward check\n  durward check -c durward.yaml --secrets\n  durward check --envoy\n  durward check -o github .",
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			if len(paths) == 0 {
 				paths = []string{path}
 			}
-			return check(cmd, paths, needSecrets, form)
+			return o.run(cmd, paths, form)
 		},
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().BoolVar(&needSecrets, "secrets", false, "a secret file that is missing is an error, as for serve")
+	cmd.Flags().BoolVar(&o.envoy, "envoy", false, "ask a real Envoy whether it accepts what it would be told")
+	cmd.Flags().BoolVar(&o.secrets, "secrets", false, "a secret file that is missing is an error, as for serve")
 	cmd.Flags().VarP(&form, "output", "o", "form of the findings")
 	return cmd
 }
@@ -62,13 +66,23 @@ type checked struct {
 	took time.Duration
 }
 
-func check(cmd *cobra.Command, paths []string, needSecrets bool, form checkForm) error {
+// checking are the flags of check.
+type checking struct{ secrets, envoy bool }
+
+func (o checking) run(cmd *cobra.Command, paths []string, form checkForm) error {
+	asked, err := o.validator(cmd)
+	if err != nil {
+		return err
+	}
 	var all []checked
 	var findings []catalog.Finding
 	for _, path := range paths {
 		began := time.Now()
-		c := checked{path: path, Report: source.Check(path, needSecrets)}
+		c := checked{path: path, Report: source.Check(path, o.secrets)}
 		if err := translate(c.Catalogue); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if err := asked.validate(cmd.Context(), &c.Report); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		c.took = time.Since(began)
@@ -89,16 +103,25 @@ func translate(cat *catalog.Catalogue) error {
 	if cat == nil {
 		return nil
 	}
-	c := *cat
-	if host, port, err := net.SplitHostPort(c.Listeners.Check.Address); err == nil && port == "0" {
-		c.Listeners.Check.Address = net.JoinHostPort(cmp.Or(host, "127.0.0.1"), "1") // serve binds one and tells that
-	}
+	c := dialable(cat)
 	for _, gw := range c.Gateways {
-		if _, err := envoy.Translate(&c, gw.Name); err != nil {
+		if _, err := envoy.Translate(c, gw.Name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// dialable is cat with ports that Envoy could dial, where the kernel is to choose: serve
+// binds one and tells that.
+func dialable(cat *catalog.Catalogue) *catalog.Catalogue {
+	c := *cat
+	for _, l := range []*catalog.Listener{&c.Listeners.Check, &c.Listeners.XDS} {
+		if host, port, err := net.SplitHostPort(l.Address); err == nil && port == "0" {
+			l.Address = net.JoinHostPort(cmp.Or(host, "127.0.0.1"), "1")
+		}
+	}
+	return &c
 }
 
 // notable is what a reviewer of a good configuration should have seen, a line each:

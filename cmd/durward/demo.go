@@ -43,6 +43,7 @@ Exit code 4 with --exit if a step ended otherwise than expected, 6 without an En
 	f.StringVar(&o.Check, "check", "127.0.0.1:9001", "address of ext_authz")
 	f.StringVar(&o.XDS, "xds", "127.0.0.1:18000", "address of xDS")
 	f.StringVar(&o.Ops, "ops", "127.0.0.1:8081", "address of /healthz, /readyz and /metrics")
+	f.StringVar(&o.Admin, "admin", "127.0.0.1:9902", "address of the admin port, for durward status")
 	f.StringVar(&o.State, "state", "", "directory for catalogue, tokens and logs (default: durward/demo in the user's state directory)")
 	f.StringVar(&o.Envoy, "envoy", "", "path of an Envoy to use")
 	f.BoolVar(&o.Exit, "exit", false, "end after the steps")

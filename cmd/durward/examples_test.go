@@ -26,6 +26,8 @@ const (
 type example struct {
 	line string
 	on   stage
+	// before is a line of shell that is typed first.
+	before string
 	// says is a part of what it writes, to either stream.
 	says string
 	// stays is for a line that goes on until Ctrl-C, asks for one that a browser answers.
@@ -48,15 +50,20 @@ var examples = []example{
 
 	{line: "durward check", on: configured, says: "durward.yaml: good; "},
 	{line: "durward check -c durward.yaml --secrets", on: configured, says: "durward.yaml: good; "},
+	{line: "durward check --envoy", on: configured, says: "durward.yaml: good; "},
 	{line: "durward check -o github .", on: configured, says: ".: good; "},
+	{line: "durward diff old.yaml durward.yaml", on: configured, before: "cp durward.yaml old.yaml", says: "no difference"},
+	{line: "durward diff --fail-on widened old.yaml durward.yaml", on: configured, before: "cp durward.yaml old.yaml", says: "no difference"},
 	{line: "durward test", on: configured, says: "durward.yaml: ok; "},
 	{line: "durward test -v --run reader", on: configured, says: "pass durward_test.yaml:"},
 	{line: "durward test --coverage --threshold 100", on: configured, says: "coverage 100%"},
 	{line: "durward test -o junit .", on: configured, says: "<testsuites "},
 	{line: "durward emulate -c durward.yaml --backend", on: configured, says: "users ", stays: true},
-	{line: "durward serve -c durward.yaml", on: configured, says: `"msg":"serving"`, stays: true},
+	{line: "durward serve -c durward.yaml --last-good last-good", on: configured, says: `"msg":"serving"`, stays: true},
 	{line: "envoy -c <(durward bootstrap -c durward.yaml)", on: configured, says: "starting main dispatch loop", stays: true},
 
+	{line: "durward status", on: running, says: "KIND "},
+	{line: "durward status -o json", on: running, says: `"kind": "api"`},
 	{line: "durward explain GET /orders/7 --as mobile --scope orders.read", on: running, says: "ALLOW"},
 	{line: "durward login mobile --scope orders.read --no-browser --steps", on: running, says: "code_challenge", asks: true},
 	{line: "durward login mobile", on: running, says: "alice@example.com is signed in to mobile", asks: true},
@@ -123,6 +130,11 @@ func (e example) run(t *testing.T, p place) {
 	t.Helper()
 	if strings.HasPrefix(e.line, "durward demo") {
 		p.env = append(p.env, anywhereInEnvironment(t.TempDir())...)
+	}
+	if e.before != "" {
+		if code, _, stderr := p.does(t, e.before); code != 0 {
+			t.Fatalf("%s: %s", e.before, stderr)
+		}
 	}
 	var ran *process
 	switch {

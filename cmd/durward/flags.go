@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/durward/durward/envoy/binary"
 	"github.com/durward/durward/policy/catalog"
 )
 
@@ -27,6 +28,9 @@ func fromEnvironment(cmd *cobra.Command) error {
 		value, ok := os.LookupEnv(envName(f.Name))
 		if f.Changed || !ok || value == "" || f.Name == "help" {
 			return
+		}
+		if envName(f.Name) == binary.EnvPath && f.Value.Type() == "bool" {
+			return // it names an Envoy, and asks for nothing
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
 			errs = append(errs, fmt.Errorf("%s=%q: %w", envName(f.Name), value, errors.Unwrap(err)))

@@ -38,11 +38,12 @@ func topics() (findings, reasons []topic) {
 
 func newHelp() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND | DWnnn | REASON | checks | rules]",
+		Use:   "help [COMMAND | DWnnn | REASON | checks | rules | foreign-envoy]",
 		Short: "Explain a command, a finding of check, or the reason of a denial",
 		Long: `Shows the help of a command, or explains how a finding of check (DWnnn) or the reason of a
 denial comes about, and what to do. checks lists what every request is checked for, rules
-what a rule of the configuration can say. Alone it also lists all of these.`,
+what a rule of the configuration can say, foreign-envoy what an Envoy must hold that another
+control plane configures. Alone it also lists all of these.`,
 		Example:           "  durward help serve\n  durward help DW102\n  durward help scope_missing",
 		ValidArgsFunction: completeHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -23,6 +23,7 @@ func pages() []page {
 	return []page{
 		{"checks", "what every request is checked for, in order", writeChecks},
 		{"rules", "what a rule of the configuration can say", writeRules},
+		{"foreign-envoy", "what an Envoy must hold that another control plane configures", writeForeignEnvoy},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/durward/durward/cmd/durward/admin"
 	"github.com/durward/durward/cmd/durward/call"
 	"github.com/durward/durward/cmd/durward/demo"
 	"github.com/durward/durward/cmd/durward/explain"
@@ -78,7 +79,7 @@ identity headers, or deny with a reason. It also tells Envoy what to proxy.`,
 		commands  []*cobra.Command
 	}{
 		{"begin", "Begin here:", []*cobra.Command{newDemo(), newInit(), newEmulate()}},
-		{"run", "Run it:", []*cobra.Command{newCheck(), newTest(), newServe(), newBootstrap(), newSchema()}},
+		{"run", "Run it:", []*cobra.Command{newCheck(), newTest(), newDiff(), newServe(), newStatus(), newBootstrap(), newSchema()}},
 		{"ask", "Sign in, call, and ask why:", []*cobra.Command{newLogin(), newCall(), newLogout(), newExplain(), newToken()}},
 		{"more", "More:", []*cobra.Command{newVersion()}},
 	} {
@@ -148,13 +149,13 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, explain.ErrDenied), errors.Is(err, call.ErrDenied):
 		return exitDenied
-	case errors.Is(err, binary.ErrUnavailable), errors.Is(err, explain.ErrUnreachable), errors.Is(err, login.ErrUnreachable),
+	case errors.Is(err, binary.ErrUnavailable), errors.Is(err, explain.ErrUnreachable), errors.Is(err, login.ErrUnreachable), errors.Is(err, admin.ErrUnreachable),
 		errors.Is(err, call.ErrUnreachable), errors.Is(err, call.ErrUnavailable):
 		return exitUnreachable
 	case errors.As(err, &config), errors.Is(err, errFindings), errors.Is(err, fs.ErrNotExist),
 		errors.Is(err, demo.ErrUnplayable):
 		return exitConfig
-	case errors.Is(err, demo.ErrOutcome), errors.Is(err, errTests):
+	case errors.Is(err, demo.ErrOutcome), errors.Is(err, errTests), errors.Is(err, errDifference):
 		return exitTests
 	default:
 		return exitUnexpected

@@ -121,7 +121,7 @@ func (p *process) exit(t *testing.T) int {
 // anywhere are the flags of a demo that collides with nothing.
 func anywhere(state string) []string {
 	args := []string{"--state", state}
-	for _, flag := range []string{"gateway", "okta", "backend", "check", "xds", "ops"} {
+	for _, flag := range []string{"gateway", "okta", "backend", "check", "xds", "ops", "admin"} {
 		args = append(args, "--"+flag, "127.0.0.1:0")
 	}
 	return args
@@ -160,7 +160,7 @@ func (s site) write(t *testing.T, secret string) (file string) {
 	file = filepath.Join(dir, "durward.yaml")
 	text := fmt.Sprintf(`version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "http://127.0.0.1:10000" } ]
-listeners: { check: { address: %q }, xds: { address: %q }, ops: { address: "127.0.0.1:0" } }
+listeners: { check: { address: %q }, xds: { address: %q }, ops: { address: "127.0.0.1:0" }, admin: { address: "127.0.0.1:0" } }
 authorization_servers:
   - name: default
     issuer: %s

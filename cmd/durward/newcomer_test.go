@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -43,6 +44,7 @@ func TestNewcomer(t *testing.T) {
 			"spoil":     spoils,
 			"mend":      mends,
 			"shows":     waitsFor,
+			"tells":     waitsForStatus,
 			"opens":     waitsForGateway,
 			"ports":     keepsPorts,
 			"signin":    postsForm,
@@ -144,6 +146,23 @@ func waitsFor(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 2, "shows FILE PATTERN")
 	_, err := shownOn(ts.MkAbs(args[0]), regexp.MustCompile(args[1]))
 	ts.Check(err)
+}
+
+// waitsForStatus: tells PATTERN waits until durward status prints it.
+func waitsForStatus(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "tells PATTERN")
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		ts.Check(ts.Exec("durward", "status"))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("status does not show %s:\n%s", pattern, ts.ReadFile("stdout"))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // waitsForGateway: opens FILE waits for the gateway of a configuration.

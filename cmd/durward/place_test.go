@@ -246,7 +246,7 @@ func shownOn(file string, pattern *regexp.Regexp) (string, error) {
 // anywhereInEnvironment is anywhere, for a command line that may not be changed.
 func anywhereInEnvironment(state string) []string {
 	env := []string{envName("state") + "=" + state}
-	for _, flag := range []string{"gateway", "okta", "backend", "check", "xds", "ops"} {
+	for _, flag := range []string{"gateway", "okta", "backend", "check", "xds", "ops", "admin"} {
 		env = append(env, envName(flag)+"=127.0.0.1:0")
 	}
 	return env

@@ -18,16 +18,21 @@ func configFlag(cmd *cobra.Command, path *string) {
 }
 
 func newServe() *cobra.Command {
-	var path string
+	var path, lastGood string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Decide for Envoy, and tell it what to proxy",
-		Long: `Serves ext_authz, xDS and the operations port as the configuration says. SIGHUP reads
-the configuration again: it applies whole, or the old one goes on serving. SIGTERM
-drains. Logs are JSON lines on standard error, one for each decision.
+		Long: `Serves ext_authz, xDS and the operations port as the configuration says. A changed
+configuration is read at once, and with SIGHUP: it applies whole, or the old one goes on
+serving. Write a new file and rename it, as editors do, and no half of it is ever read.
+SIGTERM drains. Logs are JSON lines on standard error, one for each decision.
+
+With --last-good a copy of what was accepted last is kept in a directory. Where the
+present configuration is rejected at the start, that copy serves, degraded, until a good
+one comes. It holds the paths of secrets, and no secret.
 
 Exit code 3 if the configuration is invalid or missing, 1 if a port is busy.`,
-		Example: "  durward serve -c durward.yaml",
+		Example: "  durward serve -c durward.yaml --last-good last-good",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			lines := serve.NewLogWriter(cmd.ErrOrStderr())
@@ -38,7 +43,7 @@ Exit code 3 if the configuration is invalid or missing, 1 if a port is busy.`,
 				}
 			}()
 			log := slog.New(slog.NewJSONHandler(lines, nil))
-			server, err := serve.Start(cmd.Context(), path, log)
+			server, err := serve.StartWithLastGood(cmd.Context(), path, lastGood, log)
 			if err != nil {
 				return err
 			}
@@ -49,5 +54,7 @@ Exit code 3 if the configuration is invalid or missing, 1 if a port is busy.`,
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&lastGood, "last-good", "", "directory for a copy of the last good configuration, to start with if the present one is bad")
+	_ = cmd.MarkFlagDirname("last-good") // the flag exists
 	return cmd
 }

@@ -73,6 +73,7 @@ func TestExitCodes(t *testing.T) {
 		"demo busy check":   {demo("check"), 1, []string{taken, "--check"}},
 		"demo busy xds":     {demo("xds"), 1, []string{taken, "--xds"}},
 		"demo busy ops":     {demo("ops"), 1, []string{taken, "--ops"}},
+		"demo busy admin":   {demo("admin"), 1, []string{taken, "--admin"}},
 		"xDS on port 0":     {[]string{"bootstrap", "-c", undialled}, 1, []string{"listeners.xds", "port 0"}},
 
 		"demo with a missing Envoy": {

@@ -46,7 +46,7 @@ func api(name, base, backend string, hosts ...string) *durwardv1.API {
 }
 
 // compile makes a catalogue with the gateway edge on any port.
-func compile(t *testing.T, check, xds string, apis ...*durwardv1.API) *catalog.Catalogue {
+func compile(t testing.TB, check, xds string, apis ...*durwardv1.API) *catalog.Catalogue {
 	t.Helper()
 	cat, findings := catalog.Compile(&durwardv1.Config{
 		Version:  1,
@@ -141,7 +141,7 @@ func echoHandler(name string) http.Handler {
 	})
 }
 
-func backend(t *testing.T, name string) string {
+func backend(t testing.TB, name string) string {
 	t.Helper()
 	srv := httptest.NewServer(echoHandler(name))
 	t.Cleanup(srv.Close)
@@ -149,9 +149,14 @@ func backend(t *testing.T, name string) string {
 }
 
 // serveGRPC serves on a free port of loopback until the test ends or stop is called.
-func serveGRPC(t *testing.T, register func(*grpc.Server)) (addr string, stop func()) {
+func serveGRPC(t testing.TB, register func(*grpc.Server)) (addr string, stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveGRPCAt(t, "127.0.0.1:0", register)
+}
+
+func serveGRPCAt(t testing.TB, address string, register func(*grpc.Server)) (addr string, stop func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +180,13 @@ type gateway struct {
 	process          *binary.Process
 	checker          *checker
 	stopChecker      func()
+	stopXDS          func()
 	server           *ads.Server
 	registry         *prometheus.Registry
 	log              *lockedBuffer
 }
 
-func startGateway(t *testing.T, apis ...*durwardv1.API) *gateway {
+func startGateway(t testing.TB, apis ...*durwardv1.API) *gateway {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // may have to fetch Envoy
 	defer cancel()
@@ -190,8 +196,8 @@ func startGateway(t *testing.T, apis ...*durwardv1.API) *gateway {
 	}
 	g := &gateway{checker: new(checker), registry: prometheus.NewRegistry(), log: new(lockedBuffer)}
 	g.check, g.stopChecker = serveGRPC(t, func(s *grpc.Server) { authv3.RegisterAuthorizationServer(s, g.checker) })
-	g.server = ads.NewServer(slog.New(slog.NewTextHandler(g.log, nil)), g.registry)
-	g.xds, _ = serveGRPC(t, g.server.Register)
+	g.server = ads.NewServer(slog.New(slog.NewTextHandler(g.log, nil)), g.registry, nil)
+	g.xds, g.stopXDS = serveGRPC(t, g.server.Register)
 	t.Cleanup(g.server.Close)
 	g.publish(t, apis...)
 
@@ -226,14 +232,14 @@ func startGateway(t *testing.T, apis ...*durwardv1.API) *gateway {
 	return g
 }
 
-func (g *gateway) publish(t *testing.T, apis ...*durwardv1.API) {
+func (g *gateway) publish(t testing.TB, apis ...*durwardv1.API) {
 	t.Helper()
 	if err := g.server.Publish(t.Context(), compile(t, g.check, g.xds, apis...)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (g *gateway) acked(t *testing.T) {
+func (g *gateway) acked(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -243,12 +249,12 @@ func (g *gateway) acked(t *testing.T) {
 }
 
 // metric returns the sum of a metric over its labels.
-func (g *gateway) metric(t *testing.T, name string) float64 {
+func (g *gateway) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	return sum(t, g.registry, name)
 }
 
-func sum(t *testing.T, registry *prometheus.Registry, name string) float64 {
+func sum(t testing.TB, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
@@ -269,7 +275,7 @@ func sum(t *testing.T, registry *prometheus.Registry, name string) float64 {
 }
 
 // stat returns one of Envoy's own counters.
-func (g *gateway) stat(t *testing.T, name string) string {
+func (g *gateway) stat(t testing.TB, name string) string {
 	t.Helper()
 	admin, err := g.process.AdminAddr()
 	if err != nil {
@@ -292,7 +298,7 @@ func (g *gateway) stat(t *testing.T, name string) string {
 	return value
 }
 
-func (g *gateway) noNACKs(t *testing.T) {
+func (g *gateway) noNACKs(t testing.TB) {
 	t.Helper()
 	if n := g.metric(t, "durward_xds_nacks_total"); n != 0 {
 		t.Errorf("%v updates refused:\n%s", n, g.log.String())
@@ -308,7 +314,7 @@ type answer struct {
 }
 
 // send is try for calls that must get an answer, whatever it says.
-func (g *gateway) send(t *testing.T, method, target string, headers ...string) answer {
+func (g *gateway) send(t testing.TB, method, target string, headers ...string) answer {
 	t.Helper()
 	a, err := g.try(method, target, headers...)
 	if err != nil {

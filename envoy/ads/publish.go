@@ -22,14 +22,17 @@ const (
 	// spread is how long Envoy's threads may take to hear of an update that Envoy has
 	// acknowledged.
 	spread = 100 * time.Millisecond
+	// answerWithin is how long a new edition waits for answers to the one before.
+	answerWithin = 500 * time.Millisecond
 )
 
 // ErrClosed is what [Server.Publish] returns after [Server.Close].
 var ErrClosed = errors.New("the control plane is closed")
 
-// Publish makes cat what the Envoys of all its gateways are told. It translates and
-// checks all of them first; when one fails, nothing is published. Equal resources are
-// not sent again: versions are hashes of their content.
+// Publish makes cat what the Envoys of all its gateways are told, but for the APIs that
+// are parked and did not change; of a parked API the Envoys are told what they accepted
+// before. It translates and checks all of it first; when one gateway fails, nothing is
+// published. Equal resources are not sent again: versions are hashes of their content.
 //
 // Each Envoy gets clusters before the listeners, and these before the route tables,
 // that name them. The library would send the removal of clusters with the new ones,
@@ -50,52 +53,75 @@ func (s *Server) Publish(ctx context.Context, cat *catalog.Catalogue) error {
 	case <-ctx.Done():
 		return fmt.Errorf("publish to envoy: %w", ctx.Err())
 	}
-	next, err := snapshots(cat)
+	next, withheld, err := s.translate(cat)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		return fmt.Errorf("publish to envoy: %w", err)
 	}
-	s.endRetirement()
-	first, err := s.withFormerClusters(next)
-	if err != nil {
-		return fmt.Errorf("publish to envoy: %w", err)
-	}
-	errs := []error{s.forget(next)}
-	for gateway, snap := range first {
-		errs = append(errs, s.set(gateway, snap))
-	}
-	s.retireLater(first, next, max(cat.CheckTimeout, s.checkTimeout)+spread)
-	s.checkTimeout = cat.CheckTimeout
-	if err := errors.Join(errs...); err != nil {
+	gone := s.renew(cat, withheld)
+	if err := errors.Join(s.forget(gone), s.install(next)); err != nil {
 		return fmt.Errorf("publish to envoy: %w", err)
 	}
 	return nil
 }
 
-// snapshots translates the catalogue for each of its gateways.
-func snapshots(cat *catalog.Catalogue) (map[string]*cachev3.Snapshot, error) {
-	all := make(map[string]*cachev3.Snapshot, len(cat.Gateways))
+// translate makes the next edition of each gateway of cat, and lists the APIs that stay
+// withheld there. The caller has the turn.
+func (s *Server) translate(cat *catalog.Catalogue) (next map[string]*edition, all map[string]map[string]*withheld, err error) {
+	next = make(map[string]*edition, len(cat.Gateways))
+	all = make(map[string]map[string]*withheld, len(cat.Gateways))
 	for _, gw := range cat.Gateways {
-		res, err := envoy.Translate(cat, gw.Name)
-		if err != nil {
-			return nil, err
+		if g := s.gateways[gw.Name]; g != nil {
+			if all[gw.Name], err = g.stillWithheld(cat); err != nil {
+				return nil, nil, err
+			}
 		}
-		snap, err := cachev3.NewSnapshot(cat.Revision, map[resourcev3.Type][]types.Resource{
-			resourcev3.ClusterType:  asResources(res.Clusters),
-			resourcev3.ListenerType: asResources(res.Listeners),
-			resourcev3.RouteType:    asResources(res.Routes),
-		})
-		if err == nil {
-			err = errors.Join(snap.Consistent(), snap.ConstructVersionMap())
+		if next[gw.Name], err = newEdition(without(cat, all[gw.Name]), gw.Name); err != nil {
+			return nil, nil, err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("gateway %s: %w", gw.Name, err)
-		}
-		all[gw.Name] = snap
 	}
-	return all, nil
+	return next, all, nil
+}
+
+func newEdition(cat *catalog.Catalogue, gateway string) (*edition, error) {
+	res, err := envoy.Translate(cat, gateway)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := cachev3.NewSnapshot(cat.Revision, map[resourcev3.Type][]types.Resource{
+		resourcev3.ClusterType:  asResources(res.Clusters),
+		resourcev3.ListenerType: asResources(res.Listeners),
+		resourcev3.RouteType:    asResources(res.Routes),
+	})
+	if err == nil {
+		err = errors.Join(snap.Consistent(), snap.ConstructVersionMap())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gateway %s: %w", gateway, err)
+	}
+	return &edition{cat: cat, snap: snap}, nil
+}
+
+// renew takes cat for what is published, and returns the gateways that it does not have.
+// The caller has the turn.
+func (s *Server) renew(cat *catalog.Catalogue, still map[string]map[string]*withheld) (gone []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, gw := range cat.Gateways {
+		if s.gateways[gw.Name] == nil {
+			s.gateways[gw.Name] = newGateway(gw.Name)
+		}
+		s.gateways[gw.Name].renew(cat, still[gw.Name])
+	}
+	clear(s.warned)
+	for name := range s.gateways {
+		if gatewayOf(cat, name) == nil {
+			gone = append(gone, name)
+		}
+	}
+	return gone
 }
 
 func asResources[T types.Resource](list []T) []types.Resource {
@@ -106,52 +132,105 @@ func asResources[T types.Resource](list []T) []types.Resource {
 	return out
 }
 
-// withFormerClusters adds to each snapshot the clusters that it is about to remove. A
-// gateway that loses none keeps its very snapshot.
-func (s *Server) withFormerClusters(next map[string]*cachev3.Snapshot) (map[string]*cachev3.Snapshot, error) {
-	first := maps.Clone(next)
-	for gateway, snap := range next {
-		former, err := s.cache.GetSnapshot(gateway)
+// install makes the editions what the Envoys of their gateways should hold, except that
+// clusters which are no longer used are removed later. The caller has the turn.
+func (s *Server) install(next map[string]*edition) error {
+	first := make(map[string]*edition, len(next))
+	var errs []error
+	for name, ed := range next {
+		s.endRetirement(name)
+		both, err := s.withFormerClusters(name, ed)
 		if err != nil {
-			continue // there is none
+			return err
 		}
-		clusters := snap.GetResourcesAndTTL(resourcev3.ClusterType)
-		union := maps.Clone(former.GetResourcesAndTTL(resourcev3.ClusterType))
-		if union == nil {
-			continue // the gateway comes back
-		}
-		maps.Copy(union, clusters)
-		if len(union) == len(clusters) {
-			continue
-		}
-		both := &cachev3.Snapshot{Resources: snap.Resources}
-		both.Resources[types.Cluster].Items = union
-		if err := both.ConstructVersionMap(); err != nil {
-			return nil, fmt.Errorf("gateway %s: %w", gateway, err)
-		}
-		first[gateway] = both
+		first[name] = both
 	}
-	return first, nil
+	for name, ed := range first {
+		s.settled(name)
+		errs = append(errs, s.set(name, ed))
+		if ed != next[name] {
+			s.retireLater(name, next[name], max(ed.cat.CheckTimeout, s.checkTimeouts[name])+spread)
+		}
+		s.checkTimeouts[name] = ed.cat.CheckTimeout
+	}
+	return errors.Join(errs...)
+}
+
+// settled waits for what the gateway's Envoys have not answered yet, but not for long.
+// The library holds back a type of which a response is unanswered, and would send the
+// next edition's routes ahead of their clusters.
+func (s *Server) settled(name string) {
+	limit := time.NewTimer(answerWithin)
+	defer limit.Stop()
+	for {
+		s.mu.Lock()
+		p, changed := s.progress(name), s.changed
+		s.mu.Unlock()
+		if p.behind == len(p.refusals) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			return
+		case <-s.closed:
+			return
+		}
+	}
+}
+
+// withFormerClusters adds to an edition the clusters that it is about to remove, but for
+// those that Envoys refused. One that removes none is returned itself.
+func (s *Server) withFormerClusters(name string, next *edition) (*edition, error) {
+	former, err := s.cache.GetSnapshot(name)
+	if err != nil {
+		return next, nil //nolint:nilerr // there is none
+	}
+	clusters := next.snap.GetResourcesAndTTL(resourcev3.ClusterType)
+	union := maps.Clone(former.GetResourcesAndTTL(resourcev3.ClusterType))
+	if union == nil {
+		return next, nil // the gateway comes back
+	}
+	versions := former.GetVersionMap(resourcev3.ClusterType)
+	s.mu.Lock()
+	maps.DeleteFunc(union, func(cluster string, _ types.ResourceWithTTL) bool {
+		_, stays := clusters[cluster]
+		return !stays && s.isRefused(s.gateways[name], resourcev3.ClusterType, cluster, versions[cluster])
+	})
+	s.mu.Unlock()
+	maps.Copy(union, clusters)
+	if len(union) == len(clusters) {
+		return next, nil
+	}
+	both := &cachev3.Snapshot{Resources: next.snap.Resources}
+	both.Resources[types.Cluster].Items = union
+	if err := both.ConstructVersionMap(); err != nil {
+		return nil, fmt.Errorf("gateway %s: %w", name, err)
+	}
+	return &edition{cat: next.cat, snap: both}, nil
 }
 
 // retireLater starts to wait for the moment to publish what was only held back.
-func (s *Server) retireLater(first, next map[string]*cachev3.Snapshot, grace time.Duration) {
+func (s *Server) retireLater(name string, ed *edition, grace time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for gateway, snap := range next {
-		if first[gateway] != snap {
-			running.Go(func() { s.retire(ctx, gateway, snap, grace) })
-		}
-	}
-	s.endRetirement = func() {
+	running.Go(func() { s.retire(ctx, name, ed, grace) })
+	s.retiring[name] = func() {
 		cancel()
 		running.Wait()
 	}
 }
 
-// retire leaves the clusters to the next Publish when ctx ends.
-func (s *Server) retire(ctx context.Context, gateway string, snap *cachev3.Snapshot, grace time.Duration) {
-	if err := s.wait(ctx, gateway, 0); err != nil {
+// endRetirement leaves the clusters that wait to be removed to whoever publishes next.
+func (s *Server) endRetirement(name string) {
+	if end := s.retiring[name]; end != nil {
+		end()
+		delete(s.retiring, name)
+	}
+}
+
+func (s *Server) retire(ctx context.Context, name string, ed *edition, grace time.Duration) {
+	if err := s.wait(ctx, name, 0); err != nil {
 		return
 	}
 	select {
@@ -159,44 +238,43 @@ func (s *Server) retire(ctx context.Context, gateway string, snap *cachev3.Snaps
 	case <-ctx.Done():
 		return
 	}
-	if err := s.set(gateway, snap); err != nil {
+	if err := s.set(name, ed); err != nil {
 		s.log.Error("unused clusters are not removed", "error", err)
 	}
 }
 
 // forget empties the snapshots of gateways that are gone. It does not clear them from
-// the library's cache, which would orphan the streams that watch them.
-func (s *Server) forget(next map[string]*cachev3.Snapshot) error {
-	var gone []string
-	s.mu.Lock()
-	for gateway := range s.gateways {
-		if next[gateway] == nil {
-			gone = append(gone, gateway)
-			delete(s.gateways, gateway)
-		}
-	}
-	s.notify()
-	s.mu.Unlock()
+// the library's cache, which would orphan the streams that watch them. The caller has
+// the turn.
+func (s *Server) forget(gone []string) error {
 	var errs []error
-	for _, gateway := range gone {
-		errs = append(errs, s.tell(gateway, new(cachev3.Snapshot)))
+	for _, name := range gone {
+		s.endRetirement(name)
+		delete(s.checkTimeouts, name)
+		s.mu.Lock()
+		delete(s.gateways, name)
+		s.notify()
+		s.mu.Unlock()
+		errs = append(errs, s.tell(name, new(cachev3.Snapshot)))
 	}
 	return errors.Join(errs...)
 }
 
-// set makes a snapshot what a gateway's Envoys should hold.
-func (s *Server) set(gateway string, snap *cachev3.Snapshot) error {
+// set makes an edition what a gateway's Envoys should hold.
+func (s *Server) set(name string, ed *edition) error {
 	s.mu.Lock()
-	s.gateways[gateway] = snap.VersionMap
-	delete(s.warned, gateway)
+	g := s.gateways[name]
+	s.replace(g, ed)
 	for _, st := range s.streams {
-		if st.gateway == gateway {
+		if st.gateway == name {
 			st.refusal = ""
+			s.look(g, st)
+			s.chargeAgain(g, st)
 		}
 	}
 	s.notify()
 	s.mu.Unlock()
-	return s.tell(gateway, snap)
+	return s.tell(name, ed.snap)
 }
 
 // tell hands a snapshot to the streams. Nothing but its own deadline stops it: half of

@@ -27,57 +27,87 @@ type Server struct {
 	closed  <-chan struct{}
 	closing sync.Once
 
-	// turn is full while a Publish runs, which guards the next two.
+	// names are those of the certificate of whoever calls.
+	names    func(context.Context) []string
+	reviewer sync.WaitGroup
+
+	// turn is full while editions are made and put to use, which guards the next two.
 	turn          chan struct{}
-	endRetirement func()
-	checkTimeout  time.Duration // of what was published last
+	retiring      map[string]func()        // by gateway
+	checkTimeouts map[string]time.Duration // by gateway, of what was published last
 
 	mu       sync.Mutex
-	gateways map[string]versions // what their Envoys should hold
+	gateways map[string]*gateway
 	streams  map[int64]*stream
-	warned   map[string]bool // unknown gateways that the log has named already
+	warned   map[string]bool // what the log need not be told again
 	changed  chan struct{}   // closed and replaced when the above changes
 }
 
 type metrics struct {
 	streams prometheus.Gauge
+	denied  prometheus.Counter
+	sent    *prometheus.CounterVec
 	nacks   *prometheus.CounterVec
 }
 
 // NewServer returns a server that knows no gateway until the first [Server.Publish].
-// It registers the gauge durward_xds_streams, and the counter durward_xds_nacks_total
-// by type of resource: cluster, listener, route.
-func NewServer(log *slog.Logger, reg prometheus.Registerer) *Server {
-	factory := promauto.With(reg)
+// names returns the subject alternative names of the verified certificate of a call's
+// peer, and none where it has no such certificate; nil is for a port that asks for none.
+//
+// It registers the gauge durward_xds_streams, the counters
+// durward_xds_denied_streams_total, durward_xds_resources_sent_total and
+// durward_xds_nacks_total, these by type of resource (cluster, listener, route), and
+// what [Server.Status] knows in numbers: durward_xds_envoys by gateway, version,
+// revision and state, durward_xds_envoys_outdated and durward_xds_parked_apis by
+// gateway.
+func NewServer(log *slog.Logger, reg prometheus.Registerer, names func(context.Context) []string) *Server {
+	if names == nil {
+		names = func(context.Context) []string { return nil }
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		log: log,
-		metrics: metrics{
-			streams: factory.NewGauge(prometheus.GaugeOpts{
-				Name: "durward_xds_streams",
-				Help: "Envoys that are connected to the control plane.",
-			}),
-			nacks: factory.NewCounterVec(prometheus.CounterOpts{
-				Name: "durward_xds_nacks_total",
-				Help: "Updates that an Envoy refused, by type of resource.",
-			}, []string{"type"}),
-		},
+		log:     log,
+		metrics: newMetrics(reg),
 		// With ads, responses to one Envoy keep the order cluster, listener, route.
 		cache:         cachev3.NewSnapshotCache(true, byGateway{}, nil),
 		stop:          stop,
 		closed:        ctx.Done(),
+		names:         names,
 		turn:          make(chan struct{}, 1),
-		endRetirement: func() {},
-		gateways:      make(map[string]versions),
+		retiring:      make(map[string]func()),
+		checkTimeouts: make(map[string]time.Duration),
+		gateways:      make(map[string]*gateway),
 		streams:       make(map[int64]*stream),
 		warned:        make(map[string]bool),
 		changed:       make(chan struct{}),
 	}
-	for _, label := range typeLabels {
-		s.metrics.nacks.WithLabelValues(label)
-	}
+	reg.MustRegister(collector{s})
 	s.delta = deltav3.NewServer(ctx, s.cache, callbacks{s})
+	s.reviewer.Go(s.review)
 	return s
+}
+
+func newMetrics(reg prometheus.Registerer) metrics {
+	factory := promauto.With(reg)
+	byType := func(name, help string) *prometheus.CounterVec {
+		vec := factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"type"})
+		for _, label := range typeLabels {
+			vec.WithLabelValues(label)
+		}
+		return vec
+	}
+	return metrics{
+		streams: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "durward_xds_streams",
+			Help: "Envoys that are connected to the control plane.",
+		}),
+		denied: factory.NewCounter(prometheus.CounterOpts{
+			Name: "durward_xds_denied_streams_total",
+			Help: "Streams that asked for a gateway which their certificate is not for.",
+		}),
+		sent:  byType("durward_xds_resources_sent_total", "Resources sent to Envoys, by type."),
+		nacks: byType("durward_xds_nacks_total", "Updates that an Envoy refused, by type of resource."),
+	}
 }
 
 // Register adds the service to a gRPC server.
@@ -92,7 +122,10 @@ func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.stop()
 		s.turn <- struct{}{} // for good
-		s.endRetirement()
+		for name := range s.retiring {
+			s.endRetirement(name)
+		}
+		s.reviewer.Wait()
 	})
 }
 
@@ -103,7 +136,8 @@ type service struct {
 }
 
 func (s service) DeltaAggregatedResources(str discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	return s.server.delta.DeltaStreamHandler(str, resourcev3.AnyType)
+	st := newStream(s.server.names(str.Context()))
+	return s.server.delta.DeltaStreamHandler(judged{str, s.server, st}, resourcev3.AnyType)
 }
 
 // byGateway makes Envoys of one gateway share a snapshot.

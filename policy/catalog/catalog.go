@@ -46,6 +46,8 @@ type Listeners struct {
 	Check, XDS Listener
 	// Ops is host:port, for probes and metrics over HTTP.
 	Ops string
+	// Admin is a loopback address with port, or unix:/path, for durward status over HTTP.
+	Admin string
 }
 
 // Listener is one gRPC port of ours.
@@ -61,6 +63,9 @@ type Listener struct {
 	TLS *ListenerTLS
 	// Mode is that of a unix socket, zero for any other address.
 	Mode fs.FileMode
+	// ForeignEnvoy finds the API of a request by its host and path where the Envoy that
+	// asks does not name it. It is false but for Check.
+	ForeignEnvoy bool
 }
 
 // ListenerTLS is how a port of ours proves who it is and who may call it. That its
@@ -99,7 +104,12 @@ type Gateway struct {
 	Listen string
 	// URL is how callers reach it.
 	URL *url.URL
-	At  Position
+	// AllowedSANs are the subject alternative names, DNS name or URI, of which the
+	// certificate of an Envoy holds one, byte for byte, to be given this gateway's
+	// configuration. Empty means those of Listeners.XDS.TLS, or anybody who can connect
+	// where that asks for no certificate.
+	AllowedSANs []string
+	At          Position
 }
 
 // Organization owns applications.

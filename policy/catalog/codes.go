@@ -80,6 +80,9 @@ const (
 	listenerClash   = "DW406"
 	badListenerTLS  = "DW407"
 	badSocketMode   = "DW408"
+	foreignEnvoy    = "DW409"
+	// EnvoyRefuses is found by whoever asks a real Envoy, not by Compile.
+	EnvoyRefuses = "DW420"
 )
 
 var rules = []Rule{
@@ -162,6 +165,8 @@ var rules = []Rule{
 	{listenerClash, Error, "two listeners share an address", "give each listener an address of its own"},
 	{badListenerTLS, Error, "a listener's tls is incomplete or contradicts itself", "write cert_file, key_file, client_ca_file, allowed_sans and envoy"},
 	{badSocketMode, Error, "a unix socket's mode is malformed", `write mode: "0600" or "0660"`},
+	{foreignEnvoy, Error, "foreign_envoy stands where no Envoy asks for decisions", "write it at listeners.check, or remove it"},
+	{EnvoyRefuses, Error, "Envoy refuses what it would be told", "correct what Envoy names; files must be where Envoy runs, and this check with them"},
 }
 
 // Rules returns the table of findings, sorted by code.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,9 @@ const (
 	defaultCheckAddress = "127.0.0.1:9001"
 	defaultXDSAddress   = "127.0.0.1:18000"
 	defaultOpsAddress   = "127.0.0.1:8081"
+	// DefaultAdminAddress is also where durward status looks where the configuration
+	// cannot be read.
+	DefaultAdminAddress = "127.0.0.1:9902"
 )
 
 // listeners compiles listeners. The operations port may bind anywhere: it shows no
@@ -29,13 +33,30 @@ func (c *compiler) listeners() {
 		Check: c.listener("listeners.check", l.GetCheck(), defaultCheckAddress),
 		XDS:   c.listener("listeners.xds", l.GetXds(), defaultXDSAddress),
 		Ops:   cmp.Or(l.GetOps().GetAddress(), defaultOpsAddress),
+		Admin: c.admin(l.GetAdmin().GetAddress()),
+	}
+	c.cat.Listeners.Check.ForeignEnvoy = l.GetCheck().GetForeignEnvoy()
+	if c.written("listeners.xds.foreign_envoy", l.GetXds().GetForeignEnvoy()) {
+		c.find(foreignEnvoy, "listeners.xds.foreign_envoy", "foreign_envoy at xds, where Envoys are given our configuration")
 	}
 	if err := checkTCPAddress(c.cat.Listeners.Ops, true); err != nil {
 		f := c.find(badListener, "listeners.ops.address", "address %q: %s", c.cat.Listeners.Ops, err)
 		f.Fix = "write host:port"
 	}
-	c.clashes([]string{"check", "xds", "ops"},
-		[]string{c.cat.Listeners.Check.Address, c.cat.Listeners.XDS.Address, c.cat.Listeners.Ops})
+	c.clashes([]string{"check", "xds", "ops", "admin"},
+		[]string{c.cat.Listeners.Check.Address, c.cat.Listeners.XDS.Address, c.cat.Listeners.Ops, c.cat.Listeners.Admin})
+}
+
+// admin refuses what other machines can reach: the port asks nobody who they are.
+func (c *compiler) admin(written string) string {
+	const path = "listeners.admin.address"
+	address := cmp.Or(written, DefaultAdminAddress)
+	if err := checkAddress(address, true); err != nil {
+		c.find(badListener, path, "address %q: %s", address, err)
+	} else if !isLocalAddress(address) {
+		c.find(exposedListener, path, "address %q is off loopback, and the admin port asks nobody who they are", address).Fix = "bind a loopback address or a unix socket"
+	}
+	return address
 }
 
 func (c *compiler) listener(path string, p *durwardv1.Listener, address string) Listener {
@@ -207,7 +228,8 @@ func (c *compiler) gateways() {
 	}
 	for i, g := range c.cfg.GetGateways() {
 		path := fmt.Sprintf("gateways[%d]", i)
-		gateway := &Gateway{Name: g.GetName(), Listen: g.GetListen(), At: c.at(path)}
+		gateway := &Gateway{Name: g.GetName(), Listen: g.GetListen(), AllowedSANs: g.GetAllowedSans(), At: c.at(path)}
+		c.gatewaySANs(path+".allowed_sans", gateway)
 		if _, err := netip.ParseAddrPort(gateway.Listen); err != nil {
 			c.find(badListen, path+".listen", "listen %q is no IP address with a port", gateway.Listen)
 		}
@@ -222,6 +244,30 @@ func (c *compiler) gateways() {
 		c.listensAt(gateway)
 		if c.declare(path, "gateway", nil, gateway.Name) {
 			c.cat.Gateways = append(c.cat.Gateways, gateway)
+		}
+	}
+}
+
+// gatewaySANs judges whose Envoys a gateway is for. Names that the xDS port turns away
+// would let nobody in, and without certificates none would be looked at.
+func (c *compiler) gatewaySANs(path string, g *Gateway) {
+	if !c.written(path, len(g.AllowedSANs) > 0) {
+		return
+	}
+	xds := c.cat.Listeners.XDS.TLS
+	if xds == nil || xds.ClientCAFile == "" {
+		f := c.find(badListenerTLS, path, "gateway %q has allowed_sans, and listeners.xds asks for no certificate", g.Name)
+		f.Fix = "write tls with client_ca_file and allowed_sans at listeners.xds, or remove allowed_sans here"
+		return
+	}
+	if len(g.AllowedSANs) == 0 {
+		f := c.find(badListenerTLS, path, "gateway %q allows no Envoy", g.Name)
+		f.Fix = "write a name of its Envoys' certificates, or remove allowed_sans"
+	}
+	for i, name := range g.AllowedSANs {
+		if !slices.Contains(xds.AllowedSANs, name) {
+			f := c.find(badListenerTLS, fmt.Sprintf("%s[%d]", path, i), "gateway %q allows %q, which listeners.xds does not let in", g.Name, name)
+			f.Fix = "write the name in listeners.xds.tls.allowed_sans too, or remove it here"
 		}
 	}
 }

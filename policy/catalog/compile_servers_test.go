@@ -146,7 +146,7 @@ func TestListenerTLS(t *testing.T) {
 			Envoy: EnvoyTLS{CertFile: "/e/c.pem", KeyFile: "/e/k.pem", CAFile: "/e/ca.pem", ServerName: "durward.internal"},
 		}},
 		XDS: Listener{Address: "unix:/run/xds.sock", Mode: 0o600},
-		Ops: "127.0.0.1:8081",
+		Ops: "127.0.0.1:8081", Admin: "127.0.0.1:9902",
 	}
 	if diff := cmp.Diff(want, cat.Listeners); diff != "" {
 		t.Errorf("Listeners (-want +got):\n%s", diff)

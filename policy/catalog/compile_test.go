@@ -69,7 +69,7 @@ func TestCompileExample(t *testing.T) {
 	if cat.CheckTimeout != 2*time.Second {
 		t.Errorf("CheckTimeout is %v", cat.CheckTimeout)
 	}
-	wantListeners := Listeners{Check: Listener{Address: "127.0.0.1:9001"}, XDS: Listener{Address: "127.0.0.1:18000"}, Ops: "127.0.0.1:8081"}
+	wantListeners := Listeners{Check: Listener{Address: "127.0.0.1:9001"}, XDS: Listener{Address: "127.0.0.1:18000"}, Ops: "127.0.0.1:8081", Admin: "127.0.0.1:9902"}
 	if diff := cmp.Diff(wantListeners, cat.Listeners); diff != "" {
 		t.Errorf("Listeners (-want +got):\n%s", diff)
 	}

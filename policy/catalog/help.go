@@ -166,19 +166,20 @@ var gatewayHelp = map[string]Help{
 		`The check or the xDS port would be reachable from other machines without TLS, or
 		without asking callers for a certificate. Checks carry the tokens of your users, and
 		whoever answers xDS decides where Envoy sends traffic; neither may be open to a network
-		by accident.`,
+		by accident. The admin port, which tells the state of everything, asks nobody who they
+		are and is never open to one.`,
 		`Run Durward beside Envoy and bind 127.0.0.1 or a unix socket, or write tls with
 		cert_file, key_file, client_ca_file and allowed_sans. Where another layer encrypts and
 		restricts the connection, such as a service mesh, say so with insecure: true at the
 		listener.`,
 	},
 	listenerClash: {
-		`Two of the three listeners check, xds and ops have the same address, and only one of
+		`Two of the listeners check, xds, ops and admin have the same address, and only one of
 		them could bind it. They stay apart, so that each can be opened to those who need it:
-		check and xds to Envoy, ops to probes and metrics.`,
+		check and xds to Envoy, ops to probes and metrics, admin to durward status.`,
 		`Give each an address of its own. The defaults are 127.0.0.1:9001 for check,
-		127.0.0.1:18000 for xds and 127.0.0.1:8081 for ops; removing the key brings the
-		default back.`,
+		127.0.0.1:18000 for xds, 127.0.0.1:8081 for ops and 127.0.0.1:9902 for admin; removing
+		the key brings the default back.`,
 	},
 	badListenerTLS: {
 		`The tls of a listener does not add up. It needs a certificate and its key; where it
@@ -190,8 +191,9 @@ var gatewayHelp = map[string]Help{
 		names or URIs in Envoy's certificates, such as spiffe://example.com/envoy, letter by
 		letter. Below envoy write ca_file and server_name, by which Envoy knows the
 		certificate here, and cert_file and key_file of Envoy's own, as absolute paths on
-		Envoy's machine: Durward does not read them. Remove insecure: true, which asks for plaintext; a unix socket takes mode in
-		place of tls.`,
+		Envoy's machine: Durward does not read them. Remove insecure: true, which asks for
+		plaintext; a unix socket takes mode in place of tls. A gateway's own allowed_sans
+		narrows those of listeners.xds, which has to hold each of its names.`,
 	},
 	badSocketMode: {
 		`The mode says who may connect to a unix socket, in the octal digits of chmod, and this
@@ -200,5 +202,23 @@ var gatewayHelp = map[string]Help{
 		`Write mode: "0660" and let Envoy and Durward share a group, or leave mode away for
 		"0600", where both run as one user. The directory of the socket has to let Envoy in
 		as well.`,
+	},
+	foreignEnvoy: {
+		`The key says that Envoys ask which get their configuration from somebody else, and
+		whose routes do not name the API; it is then found by the request's host and path.
+		Only the check port is asked. An Envoy that gets its configuration from the xDS port
+		is not foreign, and always names the API.`,
+		`Write foreign_envoy: true at listeners.check if another control plane configures the
+		Envoys that ask there, and durward help foreign-envoy shows what these must hold.
+		Remove the key where it stands now.`,
+	},
+	EnvoyRefuses: {
+		`A real Envoy was given everything that it would be told of this gateway, to validate
+		and not to run, and it refused. It says why in its own words, and names a cluster,
+		which is that of an API's backend, or a file. Most often it is a file that is not on
+		this machine, such as the ca_file of a backend: Envoy reads it where it runs.`,
+		`Correct what Envoy names, or run durward check --envoy where Envoy runs, with the
+		same version and the same files. If its words point at nothing that you wrote, it is
+		Durward's fault: tell its authors the words and Envoy's version.`,
 	},
 }

@@ -32,7 +32,7 @@ const startLimit = 30 * time.Second
 // Options says where the demo's parts listen (host:port, port 0 for any free one) and
 // where it writes.
 type Options struct {
-	Okta, Backend, Gateway, Check, XDS, Ops string
+	Okta, Backend, Gateway, Check, XDS, Ops, Admin string
 	// State is the directory for catalogue, secret, tokens and logs.
 	State string
 	// Envoy is the path of an Envoy; empty: see binary.Find.
@@ -178,6 +178,7 @@ func (d *demo) checkPorts(ctx context.Context) error {
 		{"check", d.Check},
 		{"xds", d.XDS},
 		{"ops", d.Ops},
+		{"admin", d.Admin},
 	} {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", p.address)
 		if errors.Is(err, syscall.EADDRINUSE) {
@@ -238,7 +239,7 @@ func (d *demo) startDurward(ctx context.Context) error {
 
 func (d *demo) writeCatalogue(gatewayURL string) error {
 	v := scaffold.Local()
-	v.Gateway, v.GatewayURL, v.Check, v.XDS, v.Ops = d.Gateway, gatewayURL, d.Check, d.XDS, d.Ops
+	v.Gateway, v.GatewayURL, v.Check, v.XDS, v.Ops, v.Admin = d.Gateway, gatewayURL, d.Check, d.XDS, d.Ops, d.Admin
 	v.Issuer, v.Backend = d.issuer, d.backendURL
 	text, err := scaffold.Catalogue(v)
 	if err != nil {

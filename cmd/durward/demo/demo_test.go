@@ -26,7 +26,7 @@ import (
 func anywhere(t *testing.T, out *bytes.Buffer) Options {
 	const free = "127.0.0.1:0"
 	return Options{
-		Okta: free, Backend: free, Gateway: free, Check: free, XDS: free, Ops: free,
+		Okta: free, Backend: free, Gateway: free, Check: free, XDS: free, Ops: free, Admin: free,
 		State: filepath.Join(t.TempDir(), "state"), Exit: true, Out: out, Progress: os.Stderr,
 	}
 }
@@ -157,6 +157,7 @@ func TestDemoNamesBusyPorts(t *testing.T) {
 		"check":   func(o *Options, a string) { o.Check = a },
 		"xds":     func(o *Options, a string) { o.XDS = a },
 		"ops":     func(o *Options, a string) { o.Ops = a },
+		"admin":   func(o *Options, a string) { o.Admin = a },
 	} {
 		var out bytes.Buffer
 		o := anywhere(t, &out)

@@ -214,7 +214,7 @@ func TestEmulateRefusesWhatItCannotPlay(t *testing.T) {
 		edits []string
 		says  []string
 	}{
-		"an org":        {[]string{issuer, "https://example.okta.com/oauth2/default"}, []string{"default", "durward.yaml:15", "https://example.okta.com/oauth2/default", "loopback", "durward init"}},
+		"an org":        {[]string{issuer, "https://example.okta.com/oauth2/default"}, []string{"default", "durward.yaml:17", "https://example.okta.com/oauth2/default", "loopback", "durward init"}},
 		"https":         {[]string{issuer, "https://127.0.0.1:8090/oauth2/default"}, []string{"http issuers"}},
 		"two audiences": {twin("api://twin", clientGateway), []string{"default", "twin", "one audience"}},
 		"two secrets":   {twin("api://default", clientGateway), []string{clientGateway, "two secrets"}},

@@ -36,7 +36,7 @@ func TestInitEmulateServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	moved := []string{"127.0.0.1:8090", freeAddress(t), "127.0.0.1:8091", freeAddress(t)}
-	for _, address := range []string{"127.0.0.1:9001", "127.0.0.1:18000", "127.0.0.1:8081"} {
+	for _, address := range []string{"127.0.0.1:9001", "127.0.0.1:18000", "127.0.0.1:8081", "127.0.0.1:9902"} {
 		moved = append(moved, address, "127.0.0.1:0")
 	}
 	for i := 0; i < len(moved); i += 2 {

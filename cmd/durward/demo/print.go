@@ -3,7 +3,6 @@ package demo
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/durward/durward/policy/catalog"
@@ -34,12 +33,12 @@ Type next, in another terminal:
   curl -i %s/orders/7
   tail -n 3 %s
   curl -s http://%s/metrics | grep ^durward_
-The catalogue is %s: edit it, then make Durward read it again with
-  kill -HUP %d
-and judge it by the tests beside it: durward test %s
+The catalogue is %s: save an edit, and Envoy serves it at once.
+  durward status -c %s
+  durward test %s
 Ctrl-C stops everything.
 `, d.file("alice.header"), d.gateway, d.file("alice.header"), d.gateway, d.gateway,
-		d.file("durward.log"), d.durward.OpsAddress(), d.file("durward.yaml"), os.Getpid(), d.file("durward.yaml"))
+		d.file("durward.log"), d.durward.OpsAddress(), d.file("durward.yaml"), d.file("durward.yaml"), d.file("durward.yaml"))
 }
 
 // printPlayed shows everything that is played, and nothing secret.

@@ -44,7 +44,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		failed  string
 		says    []string
 	}{
-		{"", "GET http://any/orders/7", "mobile", []string{"orders.read"}, nil, "", []string{"ALLOW", "x-auth-subject: alice@example.com", "✓ grant      retail/mobile may call orders", "durward.yaml:54:5"}},
+		{"", "GET http://any/orders/7", "mobile", []string{"orders.read"}, nil, "", []string{"ALLOW", "x-auth-subject: alice@example.com", "✓ grant      retail/mobile may call orders", "durward.yaml:56:5"}},
 		{contract.RequestMalformed, "get http://any/orders/7", "", nil, nil, "request", []string{"DENY 400", "in capitals"}},
 		{contract.RequestMalformed, "GET http://any/orders/../7", "", nil, nil, "request", []string{"dot segment"}},
 		{contract.RequestMalformed, "GET http://any/orders/7?access_token=x", "mobile", []string{"orders.read"}, nil, "credential", []string{"no access_token in the query"}},
@@ -54,17 +54,17 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		{contract.TokenExpired, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://default","exp":PAST}`), "token", []string{"durward login mobile"}},
 		{contract.TokenNotYetValid, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://default","exp":EXP,"nbf":FUTURE}`), "token", []string{"clock"}},
 		{contract.TokenMalformed, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"cid":"other","iss":"ISS","aud":"api://default","exp":EXP}`), "token", []string{"durward login mobile"}},
-		{contract.IssuerMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"https://evil/oauth2/x","aud":"api://default","exp":EXP}`), "token", []string{"believes tokens of http://127.0.0.1:", "durward.yaml:14:5"}},
-		{contract.AudienceMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://other","exp":EXP}`), "token", []string{"here it is api://default", "durward.yaml:14:5"}},
+		{contract.IssuerMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"https://evil/oauth2/x","aud":"api://default","exp":EXP}`), "token", []string{"believes tokens of http://127.0.0.1:", "durward.yaml:16:5"}},
+		{contract.AudienceMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://other","exp":EXP}`), "token", []string{"here it is api://default", "durward.yaml:16:5"}},
 		{contract.TokenTypeWrong, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{"active":true,"client_id":"0oaf2no1n6hPswFV10h7","jti":"AT.1","iss":"ISS","aud":"api://default","exp":EXP}`), "token", []string{"a person who signed in"}},
 		{contract.BindingMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"cnf":{"jkt":"x"},"iss":"ISS","aud":"api://default","exp":EXP}`), "proof", []string{"DPoP", "0oaf2no1n6hPswFV10h7"}},
 		{contract.BindingMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"cnf":{"x5t#S256":"x"},"iss":"ISS","aud":"api://default","exp":EXP}`), "proof", []string{"bound by DPoP or by nothing"}},
-		{contract.ClientUnknown, "GET http://any/orders/7", "stray", []string{"orders.read"}, nil, "client", []string{`{ name: NAME, client_ids: ["0oaSTRAY"] }`, "retail (", "durward.yaml:28:5"}},
-		{contract.GrantMissing, "GET http://any/orders/7", "partner", []string{"orders.read"}, nil, "grant", []string{"durward.yaml:54:5) be:", "  - { api: orders, organization: retail, applications: [mobile, partner] }"}},
-		{contract.GrantMissing, "GET http://any/orders/7", "warehouse", []string{"orders.read"}, nil, "grant", []string{"behind the one at", "durward.yaml:54:5", "  - { api: orders, organization: logistics, applications: [warehouse] }"}},
+		{contract.ClientUnknown, "GET http://any/orders/7", "stray", []string{"orders.read"}, nil, "client", []string{`{ name: NAME, client_ids: ["0oaSTRAY"] }`, "retail (", "durward.yaml:30:5"}},
+		{contract.GrantMissing, "GET http://any/orders/7", "partner", []string{"orders.read"}, nil, "grant", []string{"durward.yaml:56:5) be:", "  - { api: orders, organization: retail, applications: [mobile, partner] }"}},
+		{contract.GrantMissing, "GET http://any/orders/7", "warehouse", []string{"orders.read"}, nil, "grant", []string{"behind the one at", "durward.yaml:56:5", "  - { api: orders, organization: logistics, applications: [warehouse] }"}},
 		{contract.OperationUnknown, "PUT http://any/orders/7", "mobile", []string{"orders.read"}, nil, "operation", []string{"DENY 405", "use DELETE or GET", `{ methods: [PUT], path: "/{id}", scopes`}},
-		{contract.OperationUnknown, "GET http://any/orders/7/x", "mobile", []string{"orders.read"}, nil, "operation", []string{"DENY 404", "GET /orders/{id} (", "durward.yaml:44:9", `path: "/7/x"`}},
-		{contract.ScopeMissing, "POST http://any/orders", "mobile", []string{"openid", "orders.read"}, nil, "scope", []string{"needs one of orders.write, orders.admin; the token has openid orders.read", "durward login mobile --scope orders.read,orders.write", "durward.yaml:45:9"}},
+		{contract.OperationUnknown, "GET http://any/orders/7/x", "mobile", []string{"orders.read"}, nil, "operation", []string{"DENY 404", "GET /orders/{id} (", "durward.yaml:46:9", `path: "/7/x"`}},
+		{contract.ScopeMissing, "POST http://any/orders", "mobile", []string{"openid", "orders.read"}, nil, "scope", []string{"needs one of orders.write, orders.admin; the token has openid orders.read", "durward login mobile --scope orders.read,orders.write", "durward.yaml:47:9"}},
 		{contract.ClaimMismatch, "GET http://any/orders/7", "mobile", []string{"orders.read"}, answering(`{` + base + `,"iss":"ISS","aud":"api://default","exp":EXP,"groups":["` + strings.Repeat("g", 9000) + `"]}`), "identity", []string{"groups claim"}},
 		{contract.OktaUnavailable, "GET http://any/orders/7", "mobile", []string{"orders.read"}, func(_ *testing.T, s *site) { s.okta.Fail(500, 9) }, "token", []string{"curl -i http://127.0.0.1:", "client_id 0oagatewayT7hPswF1h7", "okta-secret"}},
 		{contract.OktaRateLimited, "GET http://any/orders/7", "mobile", []string{"orders.read"}, func(_ *testing.T, s *site) { s.okta.Fail(429, 9) }, "token", []string{"ask again in"}},
@@ -253,7 +253,7 @@ func TestExplainJSON(t *testing.T) {
 	}
 	step := object["steps"].([]any)[0].(map[string]any)
 	at := step["at"].(map[string]any)
-	if step["name"] != "api" || step["state"] != "passed" || at["file"] != s.config || at["line"] != 39.0 || at["column"] != 5.0 {
+	if step["name"] != "api" || step["state"] != "passed" || at["file"] != s.config || at["line"] != 41.0 || at["column"] != 5.0 {
 		t.Errorf("the first step is %v", step)
 	}
 	if object["outcome"] != "deny" || object["status"] != 403.0 {

@@ -23,7 +23,7 @@ func TestRequirementsAreExplained(t *testing.T) {
 	}{
 		{"no further claim", nil, nil, "", "", []string{"ALLOW"}},
 		{"claim absent", []string{read, read + `, claims: [{ claim: department, equals: finance }]`}, nil, contract.ClaimMismatch, "claim", []string{
-			"needs department equals finance; found no such claim", "let Okta put the claim into the token", "durward.yaml:44:",
+			"needs department equals finance; found no such claim", "let Okta put the claim into the token", "durward.yaml:46:",
 		}},
 		{"claim as asked", []string{read, read + `, claims: [{ claim: department, equals: finance }]`}, []string{"department=finance"}, "", "", []string{"✓ claim"}},
 		{"rule false", []string{read, read + `, rule: "token.claims.level > 2.0"`}, []string{"level=2"}, contract.ClaimMismatch, "rule", []string{

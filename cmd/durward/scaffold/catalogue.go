@@ -33,8 +33,8 @@ type Values struct {
 	// Schema is the path of the JSON Schema for editors, relative to the catalogue;
 	// empty for none.
 	Schema string
-	// Gateway, Check, XDS and Ops are host:port.
-	Gateway, Check, XDS, Ops string
+	// Gateway, Check, XDS, Ops and Admin are host:port.
+	Gateway, Check, XDS, Ops, Admin string
 	// GatewayURL is how callers reach the gateway, Backend where it sends them.
 	GatewayURL, Backend string
 	// Server names the authorization server.
@@ -50,7 +50,7 @@ type Values struct {
 // clients.
 func Local() Values {
 	return Values{
-		Gateway: "127.0.0.1:10000", Check: "127.0.0.1:9001", XDS: "127.0.0.1:18000", Ops: "127.0.0.1:8081",
+		Gateway: "127.0.0.1:10000", Check: "127.0.0.1:9001", XDS: "127.0.0.1:18000", Ops: "127.0.0.1:8081", Admin: "127.0.0.1:9902",
 		GatewayURL: "http://127.0.0.1:10000", Backend: "http://127.0.0.1:8091",
 		Server: "default", Issuer: "http://127.0.0.1:8090/oauth2/default", Audience: "api://default",
 		ClientID: Gateway, SecretFile: "okta-secret",

@@ -50,7 +50,7 @@ func (s *street) rows(t *testing.T) {
 
 const streetText = `version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "http://127.0.0.1:10000" } ]
-listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" } }
+listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" }, admin: { address: "127.0.0.1:0" } }
 headers: { claims: { email: email, team: team } }
 authorization_servers:
   - { name: default, issuer: "%[1]s", audience: "api://default", introspection: { client_id: 0oaGATEWAY, client_secret_file: secret } }

@@ -58,7 +58,7 @@ func (w setting) text(issuer, other string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "http://127.0.0.1:10000" } ]
-listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" } }
+listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" }, admin: { address: "127.0.0.1:0" } }
 authorization_servers:
   - { name: default, issuer: "%s", audience: "api://default", tokens: %s, introspection: { client_id: 0oaGATEWAY, client_secret_file: secret }%s }
   - { name: other, issuer: "%s", audience: "api://other", tokens: %s, introspection: { client_id: 0oaGATEWAY, client_secret_file: secret } }

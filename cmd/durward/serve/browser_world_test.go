@@ -63,7 +63,7 @@ func pages(t *testing.T) string {
 func (b *browsers) text(backend string) string {
 	text := fmt.Sprintf(`version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "https://api.example.com" } ]
-listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" } }
+listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" }, admin: { address: "127.0.0.1:0" } }
 authorization_servers:
   - { name: default, issuer: "%s", audience: "api://default", introspection: { client_id: 0oaGATEWAY, client_secret_file: secret } }
 organizations: [ { name: retail, applications: [ { name: mobile, client_ids: [%s] } ] } ]

@@ -38,6 +38,15 @@ func Load(path string) (*catalog.Catalogue, []catalog.Finding, error) {
 	return cat, findings, nil
 }
 
+// compile is Load of a text that has been read.
+func compile(reader *source.Reader, text source.Text) (*catalog.Catalogue, []catalog.Finding, error) {
+	cat, findings := reader.Compile(text)
+	if cat == nil {
+		return nil, nil, &ConfigError{Findings: findings}
+	}
+	return cat, findings, nil
+}
+
 // ReadSecret is source.ReadSecret whose errors are a *ConfigError. What is only a
 // warning is for check to show.
 func ReadSecret(s *catalog.AuthorizationServer) (string, error) {
@@ -78,6 +87,7 @@ func (s *Server) apply(ctx context.Context, cat *catalog.Catalogue) error {
 		}
 	}
 	s.upstreams = servers
+	s.shown.Store(cat)
 	s.state.serving(cat.Revision, servers)
 	// Checks are judged by cat already: the end of ctx must not keep it from Envoy.
 	return s.ads.Publish(context.WithoutCancel(ctx), cat)

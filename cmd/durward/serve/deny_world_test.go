@@ -53,7 +53,7 @@ func newStrict(t *testing.T, mode string) *strict {
 func (s *strict) text(backend string) string {
 	text := fmt.Sprintf(`version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "https://api.example.com" } ]
-listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" } }
+listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" }, admin: { address: "127.0.0.1:0" } }
 headers: { claims: { email: email, names: names, city: address.city, level: level } }
 denials:
   - { user_id: 00uMALLORY, reason: laptop stolen }

@@ -7,5 +7,6 @@
 //
 // A configuration applies whole or not at all: a new one that fails anywhere leaves the
 // old one serving, and says so in the log, in metrics and in /readyz?verbose. The
-// package refuses to start without a valid configuration, and starts with Okta dead.
+// package refuses to start without a valid configuration, be it the copy of the last good
+// one, and starts with Okta dead.
 package serve

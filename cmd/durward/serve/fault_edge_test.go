@@ -82,7 +82,7 @@ func (e *edge) text() string {
 	}
 	return fmt.Sprintf(`version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "http://127.0.0.1:10000" } ]
-listeners: { check: { address: %q%s }, xds: { address: %q }, ops: { address: %q } }
+listeners: { check: { address: %q%s }, xds: { address: %q }, ops: { address: %q }, admin: { address: "127.0.0.1:0" } }
 organizations: [ { name: retail, applications: [ { name: mobile, client_ids: [0oaMOBILE] } ] } ]
 authorization_servers:
 %stoken_policies:

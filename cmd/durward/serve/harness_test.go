@@ -31,6 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type config struct {
 	dir, issuer, client string
 	check, xds, ops     string
+	admin               string
 	secretFile          string
 	// apis are the names and base paths of APIs with GET /{id} for mobile.
 	apis []string
@@ -42,7 +43,7 @@ func (c config) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `version: 1
 gateways: [ { name: edge, listen: "127.0.0.1:0", url: "http://127.0.0.1:10000" } ]
-listeners: { check: { address: %q }, xds: { address: %q }, ops: { address: %q } }
+listeners: { check: { address: %q }, xds: { address: %q }, ops: { address: %q }, admin: { address: %q } }
 authorization_servers:
   - name: default
     issuer: %s
@@ -51,7 +52,7 @@ authorization_servers:
 token_policies: [ { name: okta-users, authorization_server: default, verify: introspection } ]
 organizations: [ { name: retail, applications: [ { name: mobile, client_ids: [0oaMOBILE] } ] } ]
 apis:
-`, c.check, c.xds, c.ops, c.issuer, c.client, c.secretFile)
+`, c.check, c.xds, c.ops, c.admin, c.issuer, c.client, c.secretFile)
 	for _, name := range c.apis {
 		fmt.Fprintf(&b, `  - name: %[1]s
     frontend: { hosts: ["*"], path: /%[1]s }
@@ -95,7 +96,7 @@ func newOrg(t *testing.T) (*oktatest.Server, config) {
 	const free = "127.0.0.1:0"
 	c := config{
 		dir: t.TempDir(), issuer: okta.Issuer("default"), client: okta.Client("gateway").ID,
-		check: free, xds: free, ops: free, secretFile: "secret", apis: []string{"orders"},
+		check: free, xds: free, ops: free, admin: free, secretFile: "secret", apis: []string{"orders"},
 	}
 	writeFile(t, filepath.Join(c.dir, "secret"), okta.Client("gateway").Secret+"\n", 0o600)
 	c.write(t)

@@ -101,7 +101,7 @@ func addressOf(a net.Addr) string {
 // moved reports whether what was bound at the start, or whether it speaks TLS, would be
 // another now.
 func moved(a, b catalog.Listeners) bool {
-	return differ(a.Check, b.Check) || differ(a.XDS, b.XDS) || a.Ops != b.Ops
+	return differ(a.Check, b.Check) || differ(a.XDS, b.XDS) || a.Ops != b.Ops || a.Admin != b.Admin
 }
 
 func differ(a, b catalog.Listener) bool {

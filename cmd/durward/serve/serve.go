@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,8 +24,10 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/durward/durward/authz"
+	"github.com/durward/durward/cmd/durward/admin"
 	"github.com/durward/durward/envoy/ads"
 	"github.com/durward/durward/policy/catalog"
+	"github.com/durward/durward/policy/catalog/source"
 	"github.com/durward/durward/policy/token/dpop"
 )
 
@@ -57,8 +60,18 @@ type Server struct {
 	ads    *ads.Server
 	health *health.Server
 	guards map[string]*guard // by port; none for one without TLS
+	// shown is what the admin port tells of.
+	shown atomic.Pointer[catalog.Catalogue]
 
-	// reloading guards what follows.
+	// reading guards the configuration's files, which may keep us waiting, and what was last
+	// read of them.
+	reading  sync.Mutex
+	reader   *source.Reader
+	lastGood *lastGood // nil where no copy is kept
+	judged   string    // hash of the text that need not be judged again
+	told     string    // what the log was told of a rejection last; empty where none stands
+
+	// reloading guards what follows. Who takes both takes reading first.
 	reloading sync.Mutex
 	upstreams map[identity]*upstream
 	cat       *catalog.Catalogue
@@ -66,25 +79,60 @@ type Server struct {
 	configured catalog.Listeners
 
 	check, xds *grpc.Server
-	ops        *http.Server
+	ops, admin *http.Server
 	listeners  listeners
 }
 
-type listeners struct{ check, xds, ops net.Listener }
+type listeners struct{ check, xds, ops, admin net.Listener }
 
 // Start loads the configuration at path, binds its ports and serves until Close. The
 // error is a *ConfigError, a *BusyError, or one that wraps the system's.
 func Start(ctx context.Context, path string, log *slog.Logger) (*Server, error) {
-	cat, findings, err := Load(path)
+	return StartWithLastGood(ctx, path, "", log)
+}
+
+// StartWithLastGood is Start with a directory in which a copy of the configuration that
+// was accepted last is kept. Where the present one is rejected, the copy serves, and until
+// a good one comes log, metrics and /readyz?verbose say so. An empty dir keeps nothing.
+func StartWithLastGood(ctx context.Context, path, dir string, log *slog.Logger) (*Server, error) {
+	copies, err := newLastGood(dir, path)
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(path, log, cat.Listeners)
+	reader := source.NewReader(path)
+	text, err := reader.Read(ctx)
+	var s *Server
+	if err == nil {
+		s, err = start(ctx, reader, text, log)
+	}
+	var busy *BusyError
+	switch {
+	case err == nil:
+		s.lastGood = copies
+		s.keep(text)
+	case copies == nil || errors.As(err, &busy) || ctx.Err() != nil:
+		return nil, err
+	default:
+		if s, err = startDegraded(ctx, reader, copies, log, err); err != nil {
+			return nil, err
+		}
+	}
+	s.serve()
+	log.Info("serving", "revision", s.cat.Revision, "apis", len(s.cat.APIs),
+		"check", s.cat.Listeners.Check.Address, "xds", s.cat.Listeners.XDS.Address, "ops", s.OpsAddress(), "admin", s.AdminAddress())
+	return s, nil
+}
+
+// start makes a server that decides by text and is bound, but does not serve yet.
+func start(ctx context.Context, reader *source.Reader, text source.Text, log *slog.Logger) (*Server, error) {
+	cat, findings, err := compile(reader, text)
+	if err != nil {
+		return nil, err
+	}
+	s := newServer(reader.Path(), log, cat.Listeners)
+	s.reader = reader
 	if s.proofs, err = dpop.NewChecker(dpop.Config{Now: time.Now, Metrics: s.registry}); err != nil {
 		return nil, errors.Join(err, s.Close())
-	}
-	for _, f := range findings {
-		log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
 	}
 	if err := s.bind(ctx, cat.Listeners); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -94,10 +142,8 @@ func Start(ctx context.Context, path string, log *slog.Logger) (*Server, error) 
 	if err := s.apply(ctx, cat); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.cat = cat
-	s.serve()
-	log.Info("serving", "revision", cat.Revision, "apis", len(cat.APIs),
-		"check", cat.Listeners.Check.Address, "xds", cat.Listeners.XDS.Address, "ops", s.OpsAddress())
+	s.cat, s.judged = cat, text.Hash
+	s.accepted(nil, findings)
 	return s, nil
 }
 
@@ -106,10 +152,10 @@ func newServer(path string, log *slog.Logger, l catalog.Listeners) *Server {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		path: path, log: log, ctx: ctx, cancel: cancel, failed: make(chan error, 3),
+		path: path, log: log, ctx: ctx, cancel: cancel, failed: make(chan error, 4),
 		hup: make(chan os.Signal, 1), drain: drainTime,
 		registry: registry, fleet: newFleet(log, registry), state: newState(registry),
-		authz: authz.NewServer(log, registry, time.Now), ads: ads.NewServer(log, registry), health: health.NewServer(),
+		authz: authz.NewServer(log, registry, time.Now), ads: ads.NewServer(log, registry, peerNames), health: health.NewServer(),
 		guards: newGuards(l, log, registry),
 	}
 	signal.Notify(s.hup, syscall.SIGHUP)
@@ -128,6 +174,7 @@ func newServer(path string, log *slog.Logger, l catalog.Listeners) *Server {
 		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	s.admin = admin.NewServer(s.status, log)
 	return s
 }
 
@@ -156,7 +203,10 @@ func (s *Server) bind(ctx context.Context, l catalog.Listeners) (err error) {
 	if s.listeners.xds, err = Listen(ctx, "xds", l.XDS.Address, l.XDS.Mode); err != nil {
 		return err
 	}
-	s.listeners.ops, err = Listen(ctx, "ops", l.Ops, 0)
+	if s.listeners.ops, err = Listen(ctx, "ops", l.Ops, 0); err != nil {
+		return err
+	}
+	s.listeners.admin, err = Listen(ctx, "admin", l.Admin, 0o600)
 	return err
 }
 
@@ -171,14 +221,24 @@ func (s *Server) serve() {
 	run("check", func() error { return s.check.Serve(s.listeners.check) })
 	run("xds", func() error { return s.xds.Serve(s.listeners.xds) })
 	run("ops", func() error { return s.ops.Serve(s.listeners.ops) })
+	run("admin", func() error { return s.admin.Serve(s.listeners.admin) })
 	for _, g := range s.guards {
 		s.tasks.Go(func() { g.watch(s.ctx) })
 	}
 }
 
-// Wait returns nil when ctx ends, or the error of a port that stopped by itself. SIGHUP
-// meanwhile reads the configuration again.
+// Wait returns nil when ctx ends, or the error of a port that stopped by itself. Meanwhile
+// it watches the configuration, and a change that is good serves at once; SIGHUP reads it
+// again in any case.
 func (s *Server) Wait(ctx context.Context) error {
+	watching, end := context.WithCancel(ctx)
+	defer context.AfterFunc(s.ctx, end)()
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		source.Watch(watching, s.path, s.log, func() time.Duration { return s.look(watching) })
+	})
+	defer watch.Wait()
+	defer end()
 	for {
 		select {
 		case <-ctx.Done():
@@ -214,45 +274,6 @@ func (s *Server) WaitAcked(ctx context.Context, gateway string) error {
 	return s.ads.WaitAcked(ctx, gateway)
 }
 
-// Reload reads the configuration again. On an error the old one goes on serving.
-func (s *Server) Reload(ctx context.Context) error {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	cat, findings, err := Load(s.path)
-	if err == nil {
-		next := bound(cat, s.listeners.check.Addr(), s.listeners.xds.Addr())
-		next.Listeners.Check = staying(next.Listeners.Check, s.cat.Listeners.Check)
-		next.Listeners.XDS = staying(next.Listeners.XDS, s.cat.Listeners.XDS)
-		if err = s.apply(ctx, next); err == nil {
-			s.cat = next
-		}
-	}
-	if err != nil {
-		s.state.reject(err)
-		s.logRejected(err)
-		return err
-	}
-	for _, f := range findings {
-		s.log.Warn("configuration finding", "finding", f.String(), "fix", f.Fix)
-	}
-	if moved(cat.Listeners, s.configured) {
-		s.log.Warn("listeners changed; address, mode and whether they speak TLS change when durward is started again")
-	}
-	s.log.Info("configuration reloaded", "revision", cat.Revision, "apis", len(cat.APIs))
-	return nil
-}
-
-func (s *Server) logRejected(err error) {
-	var config *ConfigError
-	if !errors.As(err, &config) {
-		s.log.Error("configuration rejected; the old one goes on serving", "error", err.Error())
-		return
-	}
-	for _, f := range config.Findings {
-		s.log.Error("configuration rejected; the old one goes on serving", "finding", f.String(), "fix", f.Fix)
-	}
-}
-
 // Close takes no new checks, lets those under way end for up to 10 s, and waits for
 // everything that Start began. Envoys keep the configuration they have.
 func (s *Server) Close() error {
@@ -265,10 +286,7 @@ func (s *Server) Close() error {
 	s.xds.GracefulStop()
 	ctx, cancel := context.WithTimeout(context.Background(), opsTime)
 	defer cancel()
-	err := s.ops.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.ops.Close() // who keeps a connection open must not keep us
-	}
+	err := errors.Join(shutDown(ctx, s.ops), shutDown(ctx, s.admin))
 	s.cancel()
 	s.tasks.Wait()
 	for _, u := range s.upstreams {
@@ -276,7 +294,7 @@ func (s *Server) Close() error {
 	}
 	s.proofs.Close()
 	// Listeners of a server that never served are closed by nobody else.
-	for _, l := range []net.Listener{s.listeners.check, s.listeners.xds, s.listeners.ops} {
+	for _, l := range []net.Listener{s.listeners.check, s.listeners.xds, s.listeners.ops, s.listeners.admin} {
 		if l != nil {
 			_ = l.Close()
 		}

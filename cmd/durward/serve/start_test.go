@@ -74,7 +74,7 @@ func TestLoadSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The message names the key that moves the port, for each of the three.
+// The message names the key that moves the port, for each of them.
 func TestBusyPort(t *testing.T) {
 	t.Parallel()
 	_, c := newOrg(t)
@@ -84,7 +84,7 @@ func TestBusyPort(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = taken.Close() })
 	address := taken.Addr().String()
-	for name, port := range map[string]*string{"check": &c.check, "xds": &c.xds, "ops": &c.ops} {
+	for name, port := range map[string]*string{"check": &c.check, "xds": &c.xds, "ops": &c.ops, "admin": &c.admin} {
 		free := *port
 		*port = address
 		c.write(t)

@@ -13,12 +13,15 @@ import (
 type state struct {
 	mu        sync.Mutex
 	revision  string
-	rejected  string // why the newest configuration is not serving; empty if it is
+	rejected  string   // why the newest configuration is not serving; empty if it is
+	why       []reason // the same, with what to do
+	degraded  bool     // a copy serves, because the configuration was rejected at the start
+	unkept    string   // why there is no copy of what serves; empty if there is, or none is wanted
 	upstreams map[identity]*upstream
 	draining  bool
 
-	loaded prometheus.Gauge
-	info   *prometheus.GaugeVec
+	loaded, copied prometheus.Gauge
+	info           *prometheus.GaugeVec
 }
 
 func newState(r prometheus.Registerer) *state {
@@ -27,20 +30,25 @@ func newState(r prometheus.Registerer) *state {
 			Name: "durward_catalog_last_reload_successful",
 			Help: "1 if the newest configuration is serving, 0 if it was rejected.",
 		}),
+		copied: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "durward_catalog_degraded",
+			Help: "1 if the copy of an older configuration is serving, because the present one was rejected at the start.",
+		}),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "durward_catalog_info",
 			Help: "1 for the revision of the configuration that is serving.",
 		}, []string{"revision"}),
 	}
-	r.MustRegister(s.loaded, s.info)
+	r.MustRegister(s.loaded, s.copied, s.info)
 	return s
 }
 
 func (s *state) serving(revision string, upstreams map[identity]*upstream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.revision, s.rejected, s.upstreams = revision, "", upstreams
+	s.revision, s.rejected, s.why, s.degraded, s.upstreams = revision, "", nil, false, upstreams
 	s.loaded.Set(1)
+	s.copied.Set(0)
 	s.info.Reset()
 	s.info.WithLabelValues(revision).Set(1)
 }
@@ -48,8 +56,28 @@ func (s *state) serving(revision string, upstreams map[identity]*upstream) {
 func (s *state) reject(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rejected = err.Error()
+	s.rejected, s.why = err.Error(), reasons(err)
 	s.loaded.Set(0)
+}
+
+// degrade says that what serves is a copy, for err is what the configuration got at the
+// start.
+func (s *state) degrade(err error) {
+	s.reject(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.degraded = true
+	s.copied.Set(1)
+}
+
+// kept says whether what serves was copied.
+func (s *state) kept(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unkept = ""
+	if err != nil {
+		s.unkept = err.Error()
+	}
 }
 
 func (s *state) drain() {
@@ -65,8 +93,17 @@ func (s *state) report() (ready bool, lines []string) {
 	defer s.mu.Unlock()
 	ready = s.revision != "" && !s.draining
 	lines = append(lines, fmt.Sprintf("configuration: serving %q", s.revision))
-	if s.rejected != "" {
-		lines = append(lines, "configuration: the newest was rejected: "+s.rejected)
+	if s.degraded {
+		lines = append(lines, "configuration: degraded: the last good copy serves, for the present one was rejected at the start")
+	}
+	for _, reason := range s.why {
+		lines = append(lines, "configuration: the newest was rejected: "+reason.told)
+		if reason.fix != "" {
+			lines = append(lines, "  fix: "+reason.fix)
+		}
+	}
+	if s.unkept != "" {
+		lines = append(lines, "configuration: the last good one cannot be kept: "+s.unkept)
 	}
 	if s.draining {
 		lines = append(lines, "draining")

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,6 +26,11 @@ import (
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	okta, c := newSecured(t)
+	const edge = `name: edge, listen: "127.0.0.1:0", `
+	c.replace = strings.NewReplacer(
+		"gateways: [ { "+edge, fmt.Sprintf(`gateways: [ { name: inner, listen: "127.0.0.1:0", url: "http://127.0.0.1:10001", allowed_sans: [%q] }, { `, envoyName)+edge+fmt.Sprintf("allowed_sans: [%q], ", envoyURI),
+	)
+	c.write(t)
 	s, _ := begin(t, c.config)
 	ports := map[string]string{"check": s.Catalogue().Listeners.Check.Address, "xds": s.Catalogue().Listeners.XDS.Address}
 	intruders := c.intruders(t)
@@ -66,6 +74,24 @@ func TestTLS(t *testing.T) {
 			if got := call(t, good, method); got != want {
 				t.Errorf("Envoy: %s: %v, want %v", method, got, want)
 			}
+		}
+		// One tenant's Envoy, by a certificate that the port accepts, asks for the other's.
+		tenants := map[string]*grpc.ClientConn{"edge": good, "inner": c.dialAs(t, ports["xds"], c.clients.issue(t, dnsName(envoyName)))}
+		denied := 0.0
+		for own, conn := range tenants {
+			for gateway := range tenants {
+				want := codes.OK
+				if gateway != own {
+					want = codes.PermissionDenied
+					denied++
+				}
+				if got := asksFor(t, conn, gateway); got != want {
+					t.Errorf("the Envoy of %s asks for %s: %v, want %v", own, gateway, got, want)
+				}
+			}
+		}
+		if got := metric(t, s.OpsAddress(), "durward_xds_denied_streams_total"); got != denied {
+			t.Errorf("%v denied streams are counted, of %v", got, denied)
 		}
 	})
 	t.Run("G10", func(t *testing.T) {
@@ -196,6 +222,26 @@ func discovery() []string {
 		methods = append(methods, service+"Fetch"+plural, service+"Stream"+plural, service+"Delta"+plural)
 	}
 	return methods
+}
+
+// asksFor asks for the clusters of a gateway, and returns OK if some come.
+func asksFor(t *testing.T, conn *grpc.ClientConn, gateway string) codes.Code {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	if err == nil {
+		err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{
+			Node: &corev3.Node{Id: "envoy-1", Cluster: gateway}, TypeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+		})
+	}
+	if err == nil {
+		var res *discoveryv3.DeltaDiscoveryResponse
+		if res, err = stream.Recv(); err == nil && len(res.GetResources()) == 0 {
+			return codes.NotFound
+		}
+	}
+	return status.Code(err)
 }
 
 // call sends an empty message and half-closes, which is a call of any kind, and returns

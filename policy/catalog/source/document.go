@@ -16,24 +16,24 @@ type Document struct{ at *positions }
 // strictly as a catalogue. A file that cannot be read is a finding like any other. Where a
 // finding is an error, message is of no use.
 func ReadDocument(path string, message proto.Message) (Document, []catalog.Finding) {
-	data, err := readFile(path)
+	f, err := readFile(path)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return Document{newPositions(nil)}, []catalog.Finding{tooLarge(path)}
+		return Document{newPositions()}, []catalog.Finding{tooLarge(path)}
 	case err != nil:
-		return Document{newPositions(nil)}, []catalog.Finding{newFinding(unreadable, path, reasonOf(err))}
+		return Document{newPositions()}, []catalog.Finding{newFinding(unreadable, path, reasonOf(err))}
 	}
-	return ParseDocument(path, data, message)
+	return ParseDocument(path, f.data, message)
 }
 
 // ParseDocument is ReadDocument of a file from memory. name stands in positions.
 func ParseDocument(name string, data []byte, message proto.Message) (Document, []catalog.Finding) {
-	at := newPositions([]file{{name, data}})
 	if len(data) > maxFileBytes {
-		return Document{at}, []catalog.Finding{tooLarge(name)}
+		return Document{newPositions()}, []catalog.Finding{tooLarge(name)}
 	}
-	findings := readInto(at.files[0], at, message)
-	if len(findings) == 0 {
+	part := readPart(file{name: name, data: data}, message)
+	at, findings := newPositions(part), part.findings
+	if len(findings) == 0 && !part.valid {
 		findings = violations(message, at, nil)
 	}
 	return Document{at}, at.complete(findings)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,37 +46,54 @@ const (
 type file struct {
 	name string
 	data []byte
+	// at is what was opened, and writing that somebody had it open to write to it; both
+	// are of a file that was read.
+	at      fs.FileInfo
+	writing bool
 }
 
 // readFiles reads the file at path, or those of the directory there.
 func readFiles(path string) ([]file, []catalog.Finding, error) {
-	at, err := os.Stat(path)
+	names, found, err := namesAt(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("configuration: %w", err)
+		return nil, nil, err
 	}
-	names := []string{path}
-	if at.IsDir() {
-		if names, err = listDirectory(path, false); err != nil {
-			return nil, nil, fmt.Errorf("configuration: %w", err)
-		}
-		if len(names) == 0 {
-			f := newFinding(unreadable, path, "the directory holds no *.yaml or *.yml file")
-			f.Fix = "write a configuration there, or name another file or directory"
-			return nil, []catalog.Finding{f}, nil
-		}
-	}
-	if len(names) > maxFiles {
-		f := newFinding(outOfBounds, path, fmt.Sprintf("the directory holds more than %d files", maxFiles))
-		return nil, []catalog.Finding{f}, nil
+	if found != nil {
+		return nil, []catalog.Finding{*found}, nil
 	}
 	files, findings := readAll(path, names)
 	return files, findings, nil
 }
 
+// namesAt lists the files to read, or finds why they cannot make a catalogue.
+func namesAt(path string) ([]string, *catalog.Finding, error) {
+	at, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
+	if !at.IsDir() {
+		return []string{path}, nil, nil
+	}
+	names, err := listDirectory(path, false)
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
+	if len(names) == 0 {
+		f := newFinding(unreadable, path, "the directory holds no *.yaml or *.yml file")
+		f.Fix = "write a configuration there, or name another file or directory"
+		return nil, &f, nil
+	}
+	if len(names) > maxFiles {
+		f := newFinding(outOfBounds, path, fmt.Sprintf("the directory holds more than %d files", maxFiles))
+		return nil, &f, nil
+	}
+	return names, nil, nil
+}
+
 func readAll(path string, names []string) (files []file, findings []catalog.Finding) {
 	total := 0
 	for _, name := range names {
-		data, err := readFile(name)
+		f, err := readFile(name)
 		switch {
 		case errors.Is(err, errTooLarge):
 			findings = append(findings, tooLarge(name))
@@ -84,11 +102,11 @@ func readAll(path string, names []string) (files []file, findings []catalog.Find
 			findings = append(findings, newFinding(unreadable, name, reasonOf(err)))
 			continue
 		}
-		if total += len(data); total > maxTotalBytes {
+		if total += len(f.data); total > maxTotalBytes {
 			findings = append(findings, newFinding(outOfBounds, path, "the files are larger than 64 MiB in all"))
 			return nil, findings
 		}
-		files = append(files, file{name, data})
+		files = append(files, f)
 	}
 	return files, findings
 }
@@ -145,27 +163,32 @@ var (
 
 // readFile reads a regular file of at most maxFileBytes. It opens without blocking: a
 // named pipe must not stop a reload.
-func readFile(name string) ([]byte, error) {
+func readFile(name string) (file, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return file{}, err
 	}
 	defer f.Close()
 	at, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return file{}, err
 	}
 	if !at.Mode().IsRegular() {
-		return nil, errNotRegular
+		return file{}, errNotRegular
+	}
+	writing := beingWritten(f, at)
+	// Again: a writer may have come to an end in between.
+	if at, err = f.Stat(); err != nil {
+		return file{}, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return nil, err
+		return file{}, err
 	}
 	if len(data) > maxFileBytes {
-		return nil, errTooLarge
+		return file{}, errTooLarge
 	}
-	return data, nil
+	return file{name, data, at, writing}, nil
 }
 
 // reasonOf says why a file cannot be read, without repeating its name.

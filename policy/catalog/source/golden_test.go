@@ -35,7 +35,7 @@ func TestGolden(t *testing.T) {
 		})
 	}
 	for _, rule := range catalog.Rules() {
-		if !seen[rule.Code] {
+		if !seen[rule.Code] && rule.Code != catalog.EnvoyRefuses { // which takes an Envoy to find
 			t.Errorf("no golden case holds %s: %s", rule.Code, rule.Title)
 		}
 	}

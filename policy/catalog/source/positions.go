@@ -1,11 +1,14 @@
 package source
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/durward/durward/policy/catalog"
 )
@@ -56,17 +59,46 @@ type place struct {
 	span
 }
 
-// positions knows where each path of the merged configuration is written.
-type positions struct {
-	files  []file
-	places map[string]place
-	// items counts the items of each top-level list in the files so far: the lists
-	// are joined in the order of the files.
-	items map[string]int
+// part is one file, read as far as it can be without the others.
+type part struct {
+	file
+	// message is what the file says; nothing where findings are.
+	message  proto.Message
+	findings []catalog.Finding
+	// valid says that the file by itself obeys the schema's rules on values.
+	valid bool
+	// places is where paths are written; indices count in this file alone.
+	places map[string]span
+	// items counts the items of each top-level list; sections are the top-level keys of
+	// anything else, which only one file may have.
+	items    map[string]int
+	sections map[string]span
 }
 
-func newPositions(files []file) *positions {
-	return &positions{files: files, places: make(map[string]place), items: make(map[string]int)}
+// positions knows where each path of the merged configuration is written. The lists of
+// the parts are joined in their order.
+type positions struct {
+	parts []*part
+	// starts has, for each top-level list, the index at which it goes on in each part.
+	starts map[string][]int
+}
+
+func newPositions(parts ...*part) *positions {
+	p := &positions{parts: parts, starts: make(map[string][]int)}
+	for i, part := range parts {
+		for name, n := range part.items {
+			if p.starts[name] == nil {
+				p.starts[name] = make([]int, len(parts)+1)
+			}
+			p.starts[name][i+1] = n
+		}
+	}
+	for _, starts := range p.starts {
+		for i := range parts {
+			starts[i+1] += starts[i]
+		}
+	}
+	return p
 }
 
 // locate returns the position of path, or of its nearest written ancestor and false.
@@ -77,20 +109,55 @@ func (p *positions) locate(path string) (catalog.Position, bool) {
 
 func (p *positions) find(path string) (place, bool) {
 	for name := path; name != ""; name = name[:max(0, strings.LastIndexAny(name, ".["))] {
-		if at, ok := p.places[name]; ok {
+		if at, ok := p.written(name); ok {
 			return at, name == path
 		}
 	}
-	if len(p.files) == 0 {
+	if len(p.parts) == 0 {
 		return place{}, false
 	}
-	return place{p.files[0].name, span{1, 1, 1}}, false
+	return place{p.parts[0].name, span{1, 1, 1}}, false
+}
+
+// written looks for path alone.
+func (p *positions) written(path string) (place, bool) {
+	list, index, rest, ok := cutIndex(path)
+	if !ok {
+		for _, part := range p.parts {
+			if at, ok := part.places[path]; ok {
+				return place{part.name, at}, true
+			}
+		}
+		return place{}, false
+	}
+	starts := p.starts[list]
+	if len(starts) == 0 || index >= starts[len(starts)-1] {
+		return place{}, false
+	}
+	i, _ := slices.BinarySearch(starts, index+1)
+	part := p.parts[i-1]
+	if start := starts[i-1]; start > 0 {
+		path = list + "[" + strconv.Itoa(index-start) + "]" + rest
+	}
+	at, ok := part.places[path]
+	return place{part.name, at}, ok
+}
+
+// cutIndex takes apart a path into a top-level list, as apis[7].name.
+func cutIndex(path string) (list string, index int, rest string, ok bool) {
+	open := strings.IndexAny(path, ".[")
+	if open < 0 || path[open] == '.' {
+		return "", 0, "", false
+	}
+	digits, rest, ok := strings.Cut(path[open+1:], "]")
+	index, err := strconv.Atoi(digits)
+	return path[:open], index, rest, ok && err == nil && index >= 0
 }
 
 // complete gives the findings their source lines and widths, and sorts them.
 func (p *positions) complete(findings []catalog.Finding) []catalog.Finding {
 	lines := make(map[string][]string)
-	for _, f := range p.files {
+	for _, f := range p.parts {
 		lines[f.name] = nil
 	}
 	for i := range findings {
@@ -113,7 +180,7 @@ func (p *positions) line(lines map[string][]string, at catalog.Position) string 
 		return ""
 	}
 	if split == nil {
-		for _, f := range p.files {
+		for _, f := range p.parts {
 			if f.name == at.File {
 				split = redact(strings.Split(string(f.data), "\n"))
 				lines[at.File] = split

@@ -15,15 +15,14 @@ const durationMessage = "google.protobuf.Duration"
 // schemaCheck holds the nodes of one file against the schema, and notes where each
 // path is written.
 type schemaCheck struct {
-	file     string
-	at       *positions
+	part     *part
 	findings []catalog.Finding
 }
 
 // checkSchema finds unknown and repeated keys and values of the wrong type. After it
-// the file decodes, and at knows its paths.
-func checkSchema(f file, body *ast.MappingNode, at *positions, m protoreflect.MessageDescriptor) []catalog.Finding {
-	c := &schemaCheck{file: f.name, at: at}
+// the file decodes, and p knows its paths.
+func checkSchema(p *part, body *ast.MappingNode, m protoreflect.MessageDescriptor) []catalog.Finding {
+	c := &schemaCheck{part: p}
 	c.version(body)
 	c.message("", body, m)
 	return c.findings
@@ -45,7 +44,7 @@ func (c *schemaCheck) version(body *ast.MappingNode) {
 }
 
 func (c *schemaCheck) find(s span, code, format string, args ...any) *catalog.Finding {
-	c.findings = append(c.findings, s.finding(c.file, code, fmt.Sprintf(format, args...)))
+	c.findings = append(c.findings, s.finding(c.part.name, code, fmt.Sprintf(format, args...)))
 	return &c.findings[len(c.findings)-1]
 }
 
@@ -82,34 +81,27 @@ func (c *schemaCheck) message(path string, node ast.Node, m protoreflect.Message
 			c.section(field, at, pair.Value)
 			continue
 		}
-		c.field(path+"."+key, field, at, pair.Value, 0)
+		c.field(path+"."+key, field, at, pair.Value)
 	}
 }
 
-// section checks a top-level key. Lists go on where the files before ended; anything
-// else but the version stands in one file only.
+// section checks a top-level key. Several files may go on with a list, and all say the
+// version; anything else stands in one file only.
 func (c *schemaCheck) section(field protoreflect.FieldDescriptor, at span, value ast.Node) {
 	name := string(field.Name())
-	switch {
-	case field.IsList():
-		c.field(name, field, at, value, c.at.items[name])
-		if list, ok := value.(*ast.SequenceNode); ok {
-			c.at.items[name] += len(list.Values)
-		}
-		return
+	switch list, ok := value.(*ast.SequenceNode); {
 	case name == "version":
 		return
+	case !field.IsList():
+		c.part.sections[name] = at
+	case ok:
+		c.part.items[name] = len(list.Values)
 	}
-	if first, ok := c.at.places[name]; ok {
-		c.find(at, splitSection, "%s is already written at %s:%d", name, first.file, first.line)
-		return
-	}
-	c.field(name, field, at, value, 0)
+	c.field(name, field, at, value)
 }
 
-// field checks the value of a key at span at. offset is the index of a list's first
-// item.
-func (c *schemaCheck) field(path string, field protoreflect.FieldDescriptor, at span, value ast.Node, offset int) {
+// field checks the value of a key at span at.
+func (c *schemaCheck) field(path string, field protoreflect.FieldDescriptor, at span, value ast.Node) {
 	if isNothing(value) {
 		f := c.find(at, wrongType, "nothing is written for %s", field.Name())
 		f.Fix = "write a value, or remove the key"
@@ -129,16 +121,14 @@ func (c *schemaCheck) field(path string, field protoreflect.FieldDescriptor, at 
 		f.Fix = fmt.Sprintf("write %s: [...], or a line with a dash for each item", field.Name())
 		return
 	}
-	if _, known := c.at.places[path]; !known {
-		c.note(path, value)
-	}
+	c.note(path, value)
 	for i, item := range list.Values {
-		c.value(fmt.Sprintf("%s[%d]", path, offset+i), field, item)
+		c.value(fmt.Sprintf("%s[%d]", path, i), field, item)
 	}
 }
 
 func (c *schemaCheck) note(path string, node ast.Node) {
-	c.at.places[path] = place{c.file, spanOf(node)}
+	c.part.places[path] = spanOf(node)
 }
 
 // value checks one value against the type of its field.

@@ -13,9 +13,17 @@
 // certificate files of backends are Envoy's. What looks like a secret in the text of a
 // catalogue is never shown in a finding's line, and no finding repeats what a secret or key
 // file holds. The package expands no variables and follows no includes.
+//
+// A server reads again and again: Watch tells it when, and a Reader gives it texts that
+// nobody is writing to, whole and all of one moment, and parses again only what changed.
 package source
 
 import (
+	"fmt"
+	"sync"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/durward/durward/policy/catalog"
@@ -35,7 +43,7 @@ func Load(path string) (*catalog.Catalogue, []catalog.Finding, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cat, more := compile(newPositions(files), findings)
+	cat, more := compile(positionsOf(files), findings)
 	return cat, more, nil
 }
 
@@ -60,7 +68,7 @@ func Check(path string, needSecrets bool) Report {
 		f.Fix = "name a file or a directory that exists; durward init writes one to begin with"
 		return Report{Findings: []catalog.Finding{f}}
 	}
-	at := newPositions(files)
+	at := positionsOf(files)
 	var r Report
 	for _, f := range files {
 		r.Files = append(r.Files, f.name)
@@ -86,19 +94,28 @@ func Parse(name string, data []byte) (*catalog.Catalogue, []catalog.Finding) {
 	if len(data) > maxFileBytes {
 		return nil, []catalog.Finding{tooLarge(name)}
 	}
-	return compile(newPositions([]file{{name: name, data: data}}), nil)
+	return compile(positionsOf([]file{{name: name, data: data}}), nil)
 }
 
-// compile goes from text to catalogue. Each step works on what the one before found
-// good in every file, so that no finding is the mere consequence of another.
+// positionsOf reads files of a catalogue.
+func positionsOf(files []file) *positions {
+	parts := make([]*part, len(files))
+	for i, f := range files {
+		parts[i] = readPart(f, new(durwardv1.Config))
+	}
+	return newPositions(parts...)
+}
+
+// compile goes from what each file says to the catalogue. Each step works on what the one
+// before found good in every file, so that no finding is the mere consequence of another.
+// It does not change the parts.
 func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []catalog.Finding) {
 	cfg := new(durwardv1.Config)
-	for _, f := range at.files {
-		part := new(durwardv1.Config)
-		found := readInto(f, at, part)
-		findings = append(findings, found...)
-		if len(found) == 0 {
-			proto.Merge(cfg, part)
+	findings = append(findings, splitSections(at.parts)...)
+	for _, p := range at.parts {
+		findings = append(findings, p.findings...)
+		if len(p.findings) == 0 {
+			proto.Merge(cfg, p.message)
 		}
 	}
 	if catalog.HasErrors(findings) {
@@ -106,7 +123,9 @@ func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []c
 	}
 	cat, found := catalog.Compile(cfg, at.locate)
 	findings = append(findings, found...)
-	findings = append(findings, violations(cfg, at, found)...)
+	if !obeysRules(at.parts) {
+		findings = append(findings, violations(cfg, at, found)...)
+	}
 	findings = at.complete(findings)
 	if catalog.HasErrors(findings) {
 		return nil, findings
@@ -117,14 +136,66 @@ func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []c
 	return cat, findings
 }
 
-// readInto takes one file from text to message, adding to at where things stand.
-func readInto(f file, at *positions, message proto.Message) []catalog.Finding {
-	body, found := parse(f)
-	if len(found) > 0 {
-		return found
+// splitSections finds what only one file may say in the files after the first that does.
+func splitSections(parts []*part) (findings []catalog.Finding) {
+	first := make(map[string]place)
+	for _, p := range parts {
+		for name, at := range p.sections {
+			if before, ok := first[name]; ok {
+				findings = append(findings, at.finding(p.name, splitSection,
+					fmt.Sprintf("%s is already written at %s:%d", name, before.file, before.line)))
+			} else if value, ok := p.places[name]; ok {
+				first[name] = place{p.name, value}
+			}
+		}
 	}
-	if found = checkSchema(f, body, at, message.ProtoReflect().Descriptor()); len(found) > 0 {
-		return found
-	}
-	return decode(f, message)
+	return findings
 }
+
+// readPart takes one file from text to message.
+func readPart(f file, message proto.Message) *part {
+	p := &part{
+		file: f, message: message, places: make(map[string]span),
+		items: make(map[string]int), sections: make(map[string]span),
+	}
+	body, found := parse(f)
+	if len(found) == 0 {
+		found = checkSchema(p, body, message.ProtoReflect().Descriptor())
+	}
+	if len(found) == 0 {
+		found = decode(f, message)
+	}
+	p.findings = found
+	p.valid = len(found) == 0 && protovalidate.Validate(message) == nil
+	return p
+}
+
+// obeysRules reports that the schema's rules hold for all parts together: they hold for
+// each, and no list with a rule of its own is in two of them. Otherwise they may.
+func obeysRules(parts []*part) bool {
+	seen := make(map[string]bool)
+	for _, p := range parts {
+		if !p.valid {
+			return false
+		}
+		for name := range p.items {
+			if seen[name] && ruledLists()[name] {
+				return false
+			}
+			seen[name] = true
+		}
+	}
+	return true
+}
+
+// ruledLists are the top-level lists of a configuration on which the schema has a rule.
+var ruledLists = sync.OnceValue(func() map[string]bool {
+	lists := make(map[string]bool)
+	fields := new(durwardv1.Config).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); f.IsList() && proto.HasExtension(f.Options(), validate.E_Field) {
+			lists[string(f.Name())] = true
+		}
+	}
+	return lists
+})

@@ -128,20 +128,19 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	left, seen := make(map[string]int), make(map[string]bool)
 	for _, c := range slices.Backward(clients) {
-		remaining := c.budget.Rate().Remaining
-		if least, ok := left[c.host]; !ok || remaining < least {
-			left[c.host] = remaining
+		s := c.Status()
+		if least, ok := left[c.host]; !ok || s.Remaining < least {
+			left[c.host] = s.Remaining
 		}
 		if seen[c.config.Name] {
 			continue
 		}
 		seen[c.config.Name] = true
-		refused, stale := c.credentials.alarms()
-		gauge(breakerDesc, float64(c.breaker.state()), c.config.Name)
-		gauge(rejectedDesc, oneIf(refused), c.config.Name)
-		gauge(staleDesc, oneIf(stale), c.config.Name)
-		if ahead, known := c.skew.read(); known {
-			gauge(skewDesc, ahead.Seconds(), c.config.Name)
+		gauge(breakerDesc, float64(slices.Index(breakerStates[:], s.Breaker)), c.config.Name)
+		gauge(rejectedDesc, oneIf(s.Refused), c.config.Name)
+		gauge(staleDesc, oneIf(s.Stale), c.config.Name)
+		if s.SkewKnown {
+			gauge(skewDesc, s.Skew.Seconds(), c.config.Name)
 		}
 		if fetchedAt := c.fetchedAt.Load(); fetchedAt != nil {
 			if at := (*fetchedAt)(); !at.IsZero() {

@@ -381,7 +381,11 @@ type Gateway struct {
 	// The address Envoy listens on, host:port. Port 0 lets the kernel choose.
 	Listen string `protobuf:"bytes,2,opt,name=listen,proto3" json:"listen,omitempty"`
 	// The URL under which callers reach this gateway.
-	Url           string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// The names of which an Envoy's certificate holds one to be given this gateway's
+	// configuration, each of them also in listeners.xds.tls.allowed_sans. Default: every
+	// name there.
+	AllowedSans   []string `protobuf:"bytes,6,rep,name=allowed_sans,json=allowedSans,proto3" json:"allowed_sans,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +439,13 @@ func (x *Gateway) GetUrl() string {
 		return x.Url
 	}
 	return ""
+}
+
+func (x *Gateway) GetAllowedSans() []string {
+	if x != nil {
+		return x.AllowedSans
+	}
+	return nil
 }
 
 // AuthorizationServer is one authorization server of an Okta org: a custom one, or
@@ -1645,7 +1656,9 @@ type Listeners struct {
 	// xDS. Default 127.0.0.1:18000.
 	Xds *Listener `protobuf:"bytes,2,opt,name=xds,proto3" json:"xds,omitempty"`
 	// /healthz, /readyz and /metrics. Default 127.0.0.1:8081.
-	Ops           *OpsListener `protobuf:"bytes,3,opt,name=ops,proto3" json:"ops,omitempty"`
+	Ops *OpsListener `protobuf:"bytes,3,opt,name=ops,proto3" json:"ops,omitempty"`
+	// What durward status reads. Default 127.0.0.1:9902.
+	Admin         *AdminListener `protobuf:"bytes,4,opt,name=admin,proto3" json:"admin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1701,6 +1714,13 @@ func (x *Listeners) GetOps() *OpsListener {
 	return nil
 }
 
+func (x *Listeners) GetAdmin() *AdminListener {
+	if x != nil {
+		return x.Admin
+	}
+	return nil
+}
+
 // Listener is one gRPC port.
 type Listener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1714,7 +1734,10 @@ type Listener struct {
 	Tls *ListenerTLS `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
 	// The mode of a unix socket, four octal digits in quotes, with which its owner may
 	// read and write. Default "0600".
-	Mode          string `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	Mode string `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	// Envoys whose configuration is not ours ask here, at listeners.check alone: where a
+	// route names no API, the host and the path of the request do.
+	ForeignEnvoy  bool `protobuf:"varint,6,opt,name=foreign_envoy,json=foreignEnvoy,proto3" json:"foreign_envoy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1782,6 +1805,13 @@ func (x *Listener) GetMode() string {
 		return x.Mode
 	}
 	return ""
+}
+
+func (x *Listener) GetForeignEnvoy() bool {
+	if x != nil {
+		return x.ForeignEnvoy
+	}
+	return false
 }
 
 // ListenerTLS is how a gRPC port proves who it is, and who may call it. Its files are
@@ -1990,6 +2020,54 @@ func (x *OpsListener) GetAddress() string {
 	return ""
 }
 
+// AdminListener is the HTTP port that tells the state of everything, and changes
+// nothing.
+type AdminListener struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A loopback address with port, or unix:/path, of which the owner alone may use the
+	// socket.
+	Address       string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdminListener) Reset() {
+	*x = AdminListener{}
+	mi := &file_durward_v1_config_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdminListener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdminListener) ProtoMessage() {}
+
+func (x *AdminListener) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdminListener.ProtoReflect.Descriptor instead.
+func (*AdminListener) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AdminListener) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 var File_durward_v1_config_proto protoreflect.FileDescriptor
 
 const file_durward_v1_config_proto_rawDesc = "" +
@@ -2025,11 +2103,12 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x06reason\"6\n" +
 	"\x03Log\x12/\n" +
-	"\x04user\x18\x01 \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04hashR\x05clearR\x04noneR\x04user\"\x86\x01\n" +
+	"\x04user\x18\x01 \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04hashR\x05clearR\x04noneR\x04user\"\xc3\x01\n" +
 	"\aGateway\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x1f\n" +
 	"\x06listen\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12\x19\n" +
-	"\x03url\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\"\xe6\x03\n" +
+	"\x03url\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\x12;\n" +
+	"\fallowed_sans\x18\x06 \x03(\tB\x18\xbaH\x15\xd8\x01\x01\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x10R\vallowedSans\"\xe6\x03\n" +
 	"\x13AuthorizationServer\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\"\n" +
 	"\x06issuer\x18\x02 \x01(\tB\n" +
@@ -2137,17 +2216,19 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\x03api\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03api\x12+\n" +
 	"\forganization\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\forganization\x12\"\n" +
 	"\fapplications\x18\x03 \x03(\tR\fapplications\x12)\n" +
-	"\x10all_applications\x18\x04 \x01(\bR\x0fallApplications\"\x8a\x01\n" +
+	"\x10all_applications\x18\x04 \x01(\bR\x0fallApplications\"\xbb\x01\n" +
 	"\tListeners\x12*\n" +
 	"\x05check\x18\x01 \x01(\v2\x14.durward.v1.ListenerR\x05check\x12&\n" +
 	"\x03xds\x18\x02 \x01(\v2\x14.durward.v1.ListenerR\x03xds\x12)\n" +
-	"\x03ops\x18\x03 \x01(\v2\x17.durward.v1.OpsListenerR\x03ops\"\xb8\x01\n" +
+	"\x03ops\x18\x03 \x01(\v2\x17.durward.v1.OpsListenerR\x03ops\x12/\n" +
+	"\x05admin\x18\x04 \x01(\v2\x19.durward.v1.AdminListenerR\x05admin\"\xdd\x01\n" +
 	"\bListener\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1c\n" +
 	"\tadvertise\x18\x02 \x03(\tR\tadvertise\x12\x1a\n" +
 	"\binsecure\x18\x03 \x01(\bR\binsecure\x12)\n" +
 	"\x03tls\x18\x04 \x01(\v2\x17.durward.v1.ListenerTLSR\x03tls\x12-\n" +
-	"\x04mode\x18\x05 \x01(\tB\x19\xbaH\x16\xd8\x01\x01r\x112\x0f^0[67][0-7]{2}$R\x04mode\"\xe6\x01\n" +
+	"\x04mode\x18\x05 \x01(\tB\x19\xbaH\x16\xd8\x01\x01r\x112\x0f^0[67][0-7]{2}$R\x04mode\x12#\n" +
+	"\rforeign_envoy\x18\x06 \x01(\bR\fforeignEnvoy\"\xe6\x01\n" +
 	"\vListenerTLS\x12$\n" +
 	"\tcert_file\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\bcertFile\x12\"\n" +
 	"\bkey_file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\akeyFile\x12$\n" +
@@ -2162,6 +2243,8 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xfd\x01R\n" +
 	"serverName\"'\n" +
 	"\vOpsListener\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\")\n" +
+	"\rAdminListener\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddressB7Z5github.com/durward/durward/proto/durward/v1;durwardv1b\x06proto3"
 
 var (
@@ -2176,7 +2259,7 @@ func file_durward_v1_config_proto_rawDescGZIP() []byte {
 	return file_durward_v1_config_proto_rawDescData
 }
 
-var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_durward_v1_config_proto_goTypes = []any{
 	(*Config)(nil),                // 0: durward.v1.Config
 	(*Headers)(nil),               // 1: durward.v1.Headers
@@ -2202,10 +2285,11 @@ var file_durward_v1_config_proto_goTypes = []any{
 	(*ListenerTLS)(nil),           // 21: durward.v1.ListenerTLS
 	(*EnvoyTLS)(nil),              // 22: durward.v1.EnvoyTLS
 	(*OpsListener)(nil),           // 23: durward.v1.OpsListener
-	nil,                           // 24: durward.v1.Headers.ClaimsEntry
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 27: google.protobuf.Value
+	(*AdminListener)(nil),         // 24: durward.v1.AdminListener
+	nil,                           // 25: durward.v1.Headers.ClaimsEntry
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 28: google.protobuf.Value
 }
 var file_durward_v1_config_proto_depIdxs = []int32{
 	4,  // 0: durward.v1.Config.gateways:type_name -> durward.v1.Gateway
@@ -2215,43 +2299,44 @@ var file_durward_v1_config_proto_depIdxs = []int32{
 	11, // 4: durward.v1.Config.apis:type_name -> durward.v1.API
 	18, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
 	19, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
-	25, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
+	26, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
 	3,  // 8: durward.v1.Config.log:type_name -> durward.v1.Log
 	1,  // 9: durward.v1.Config.headers:type_name -> durward.v1.Headers
 	2,  // 10: durward.v1.Config.denials:type_name -> durward.v1.Denial
-	24, // 11: durward.v1.Headers.claims:type_name -> durward.v1.Headers.ClaimsEntry
-	26, // 12: durward.v1.Denial.until:type_name -> google.protobuf.Timestamp
+	25, // 11: durward.v1.Headers.claims:type_name -> durward.v1.Headers.ClaimsEntry
+	27, // 12: durward.v1.Denial.until:type_name -> google.protobuf.Timestamp
 	6,  // 13: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
-	25, // 14: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
-	25, // 15: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
+	26, // 14: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
+	26, // 15: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
 	8,  // 16: durward.v1.TokenPolicy.claims:type_name -> durward.v1.RequiredClaim
-	25, // 17: durward.v1.TokenPolicy.max_auth_age:type_name -> google.protobuf.Duration
-	27, // 18: durward.v1.RequiredClaim.equals:type_name -> google.protobuf.Value
-	27, // 19: durward.v1.RequiredClaim.one_of:type_name -> google.protobuf.Value
-	27, // 20: durward.v1.RequiredClaim.contains:type_name -> google.protobuf.Value
+	26, // 17: durward.v1.TokenPolicy.max_auth_age:type_name -> google.protobuf.Duration
+	28, // 18: durward.v1.RequiredClaim.equals:type_name -> google.protobuf.Value
+	28, // 19: durward.v1.RequiredClaim.one_of:type_name -> google.protobuf.Value
+	28, // 20: durward.v1.RequiredClaim.contains:type_name -> google.protobuf.Value
 	10, // 21: durward.v1.Organization.applications:type_name -> durward.v1.Application
 	13, // 22: durward.v1.API.frontend:type_name -> durward.v1.Frontend
 	14, // 23: durward.v1.API.backend:type_name -> durward.v1.Backend
 	16, // 24: durward.v1.API.operations:type_name -> durward.v1.Operation
 	8,  // 25: durward.v1.API.claims:type_name -> durward.v1.RequiredClaim
-	25, // 26: durward.v1.API.max_auth_age:type_name -> google.protobuf.Duration
+	26, // 26: durward.v1.API.max_auth_age:type_name -> google.protobuf.Duration
 	12, // 27: durward.v1.API.cors:type_name -> durward.v1.CORS
-	25, // 28: durward.v1.CORS.max_age:type_name -> google.protobuf.Duration
+	26, // 28: durward.v1.CORS.max_age:type_name -> google.protobuf.Duration
 	15, // 29: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
-	25, // 30: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
+	26, // 30: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
 	17, // 31: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
 	8,  // 32: durward.v1.Operation.claims:type_name -> durward.v1.RequiredClaim
-	25, // 33: durward.v1.Operation.max_auth_age:type_name -> google.protobuf.Duration
+	26, // 33: durward.v1.Operation.max_auth_age:type_name -> google.protobuf.Duration
 	20, // 34: durward.v1.Listeners.check:type_name -> durward.v1.Listener
 	20, // 35: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
 	23, // 36: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
-	21, // 37: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
-	22, // 38: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	24, // 37: durward.v1.Listeners.admin:type_name -> durward.v1.AdminListener
+	21, // 38: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
+	22, // 39: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_durward_v1_config_proto_init() }
@@ -2267,7 +2352,7 @@ func file_durward_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_durward_v1_config_proto_rawDesc), len(file_durward_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
