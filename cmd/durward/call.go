@@ -22,7 +22,7 @@ type calling struct {
 	path, gateway, server string
 	data                  string
 	headers               []string
-	format                reportForm
+	format                string
 	timeout               time.Duration
 }
 

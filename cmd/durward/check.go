@@ -21,7 +21,7 @@ var errFindings = errors.New("the configuration has errors")
 func newCheck() *cobra.Command {
 	var path string
 	var o checking
-	form := checkForm("text")
+	form := "text"
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
 		Short: "Look for mistakes in a configuration",
@@ -55,7 +55,7 @@ fail. Exit code 6 with --envoy and without an Envoy.`,
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&o.envoy, "envoy", false, "ask a real Envoy whether it accepts what it would be told")
 	cmd.Flags().BoolVar(&o.secrets, "secrets", false, "a secret file that is missing is an error, as for serve")
-	cmd.Flags().VarP(&form, "output", "o", "form of the findings")
+	wordFlag(cmd, &form, "output", "o", "form of the findings", "text", "json", "github")
 	return cmd
 }
 
@@ -69,7 +69,7 @@ type checked struct {
 // checking are the flags of check.
 type checking struct{ secrets, envoy bool }
 
-func (o checking) run(cmd *cobra.Command, paths []string, form checkForm) error {
+func (o checking) run(cmd *cobra.Command, paths []string, form string) error {
 	asked, err := o.validator(cmd)
 	if err != nil {
 		return err

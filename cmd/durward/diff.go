@@ -26,8 +26,8 @@ const (
 
 // comparing are the flags of diff.
 type comparing struct {
-	failOn failOn
-	form   reportForm
+	failOn string
+	form   string
 }
 
 func newDiff() *cobra.Command {
@@ -55,31 +55,14 @@ likewise; any for every difference. Exit code 3 if a configuration is invalid or
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0], args[1]) },
 	}
 	reportFlag(cmd, &c.form)
-	cmd.Flags().Var(&c.failOn, "fail-on", "what ends with exit code 4 (default: nothing)")
+	wordFlag(cmd, &c.failOn, "fail-on", "", "what ends with exit code 4 (default: nothing)", "widened", "narrowed", "any")
 	return cmd
 }
 
-// failOn is a direction, any, or nothing.
-type failOn string
-
-func (f *failOn) String() string { return string(*f) }
-
-// Type is how help calls the values.
-func (*failOn) Type() string { return "widened|narrowed|any" }
-
-// Set refuses other values, as the flag is parsed.
-func (f *failOn) Set(value string) error {
-	switch value {
-	case "widened", "narrowed", "any":
-		*f = failOn(value)
-		return nil
-	}
-	return errors.New("it is neither widened, narrowed nor any")
-}
-
-// hits reports whether a difference is a failure. What cannot be told is one either way.
-func (f failOn) hits(d difference.Direction) bool {
-	return f == "any" || f != "" && (d == difference.Changed || string(d) == string(f))
+// failsOn reports whether a difference is a failure, for --fail-on. What cannot be told is
+// one either way.
+func failsOn(asked string, d difference.Direction) bool {
+	return asked == "any" || asked != "" && (d == difference.Changed || string(d) == asked)
 }
 
 func (c comparing) run(cmd *cobra.Command, oldPath, newPath string) error {
@@ -102,7 +85,7 @@ func (c comparing) run(cmd *cobra.Command, oldPath, newPath string) error {
 		return err
 	}
 	for _, row := range rows {
-		if c.failOn.hits(row.Direction) {
+		if failsOn(c.failOn, row.Direction) {
 			return &said{errDifference}
 		}
 	}

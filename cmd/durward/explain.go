@@ -12,7 +12,7 @@ import (
 func newExplain() *cobra.Command {
 	var q explain.Question
 	var from string
-	var format reportForm
+	var format string
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL",
 		Short: "Say why a request is allowed or denied",
@@ -63,24 +63,10 @@ the configuration is invalid or missing.`,
 	return cmd
 }
 
-// reportForm is the form of a report: text or json.
-type reportForm string
-
-func (o *reportForm) String() string { return string(*o) }
-func (*reportForm) Type() string     { return "text|json" }
-
-// Set refuses other forms, as the flag is parsed.
-func (o *reportForm) Set(value string) error {
-	if value != "text" && value != "json" {
-		return errors.New("it is neither text nor json")
-	}
-	*o = reportForm(value)
-	return nil
-}
-
-func reportFlag(cmd *cobra.Command, o *reportForm) {
-	*o = "text"
-	cmd.Flags().VarP(o, "output", "o", "form of the output")
+// reportFlag adds the form of a report, text or json.
+func reportFlag(cmd *cobra.Command, form *string) {
+	*form = "text"
+	wordFlag(cmd, form, "output", "o", "form of the output", "text", "json")
 }
 
 // readCredential reads a token. A person at a terminal would show it to the room.
@@ -107,7 +93,7 @@ type written interface {
 	WriteText(w io.Writer, s explain.Style) error
 }
 
-func write(cmd *cobra.Command, form reportForm, r written) error {
+func write(cmd *cobra.Command, form string, r written) error {
 	w := cmd.OutOrStdout()
 	if form == "json" {
 		return r.WriteJSON(w)

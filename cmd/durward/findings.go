@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,25 +12,7 @@ import (
 	"github.com/durward/durward/policy/catalog"
 )
 
-// checkForm is the form of findings: text, json or github.
-type checkForm string
-
-func (f *checkForm) String() string { return string(*f) }
-
-// Type is how help calls the values.
-func (*checkForm) Type() string { return "text|json|github" }
-
-// Set refuses other forms, as the flag is parsed.
-func (f *checkForm) Set(value string) error {
-	switch value {
-	case "text", "json", "github":
-		*f = checkForm(value)
-		return nil
-	}
-	return errors.New("it is neither text, json nor github")
-}
-
-func printChecked(cmd *cobra.Command, form checkForm, all []checked, findings []catalog.Finding) error {
+func printChecked(cmd *cobra.Command, form string, all []checked, findings []catalog.Finding) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if form == "json" {
 		return writeJSON(stdout, all, findings)

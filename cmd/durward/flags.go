@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,32 @@ func fromEnvironment(cmd *cobra.Command) error {
 	if err := errors.Join(errs...); err != nil {
 		return &usageError{err, cmd.CommandPath()}
 	}
+	return nil
+}
+
+// wordFlag adds a flag that takes one of a few words; without it value stays as it is.
+func wordFlag(cmd *cobra.Command, value *string, name, short, usage string, words ...string) {
+	cmd.Flags().VarP(word{value, words}, name, short, usage)
+}
+
+// word is the value of such a flag.
+type word struct {
+	value *string
+	of    []string
+}
+
+func (w word) String() string { return *w.value }
+
+// Type is how help calls the values.
+func (w word) Type() string { return strings.Join(w.of, "|") }
+
+// Set refuses other words, as the flag is parsed.
+func (w word) Set(value string) error {
+	if !slices.Contains(w.of, value) {
+		last := len(w.of) - 1
+		return fmt.Errorf("it is neither %s nor %s", strings.Join(w.of[:last], ", "), w.of[last])
+	}
+	*w.value = value
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 
 func newStatus() *cobra.Command {
 	var path, address string
-	var form reportForm
+	var form string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of everything that serve runs",
@@ -50,7 +50,7 @@ Exit code 6 if no serve answers.`,
 	return cmd
 }
 
-func printStatus(cmd *cobra.Command, form reportForm, s admin.Status) error {
+func printStatus(cmd *cobra.Command, form string, s admin.Status) error {
 	w := cmd.OutOrStdout()
 	if form == "json" {
 		e := json.NewEncoder(w)

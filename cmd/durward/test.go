@@ -26,7 +26,7 @@ type trial struct {
 	verbose         bool
 	coverage        bool
 	threshold       int
-	form            testForm
+	form            string
 }
 
 const testHelp = `Runs the *_test.yaml files beside a configuration: requests by callers whose tokens are
@@ -80,26 +80,8 @@ func newTest() *cobra.Command {
 	f.StringVar(&o.pattern, "run", "", "run the cases whose names match this regular expression alone")
 	f.BoolVar(&o.coverage, "coverage", false, "say how much of grant x operation x outcome is tested")
 	f.IntVar(&o.threshold, "threshold", 0, "least coverage in percent, below which the run fails")
-	f.VarP(&o.form, "output", "o", "form of the results")
+	wordFlag(cmd, &o.form, "output", "o", "form of the results", "text", "junit", "github")
 	return cmd
-}
-
-// testForm is the form of results: text, junit or github.
-type testForm string
-
-func (f *testForm) String() string { return string(*f) }
-
-// Type is how help calls the values.
-func (*testForm) Type() string { return "text|junit|github" }
-
-// Set refuses other forms, as the flag is parsed.
-func (f *testForm) Set(value string) error {
-	switch value {
-	case "text", "junit", "github":
-		*f = testForm(value)
-		return nil
-	}
-	return errors.New("it is neither text, junit nor github")
 }
 
 // tested is one configuration and what came of its tests.

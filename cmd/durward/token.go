@@ -10,7 +10,7 @@ import (
 
 func newToken() *cobra.Command {
 	var i explain.Inspection
-	var format reportForm
+	var format string
 	cmd := &cobra.Command{
 		Use:   "token [@FILE | -]",
 		Short: "Say what a token is, and what it opens",

@@ -17,7 +17,7 @@ import (
 
 // printAnswer writes what was decided to standard error and the body to standard output,
 // or one JSON object there.
-func printAnswer(cmd *cobra.Command, form reportForm, req *http.Request, a call.Answer, body []byte) error {
+func printAnswer(cmd *cobra.Command, form string, req *http.Request, a call.Answer, body []byte) error {
 	talk, out := cmd.ErrOrStderr(), cmd.OutOrStdout()
 	if req.URL.Scheme == "http" && !isLoopback(req.URL.Hostname()) {
 		_, _ = fmt.Fprintf(talk, "warning: the token went to %s without TLS\n", req.URL.Host)
