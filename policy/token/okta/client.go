@@ -34,8 +34,8 @@ type Config struct {
 	KeyFile string
 	// KeyID is the `kid` of client assertions; a JWK has its own.
 	KeyID string
-	// CAFile is a PEM bundle of the only authorities believed for this server; empty
-	// means those of the system.
+	// CAFile is a PEM bundle of the only authorities believed for this server, at most
+	// 1 MiB; empty means those of the system. Run watches it.
 	CAFile string
 	// Timeout bounds one attempt; zero means 1 s. The caller's deadline holds too.
 	Timeout time.Duration
@@ -64,6 +64,7 @@ type Client struct {
 	budget      *Budget
 	breaker     *breaker
 	credentials *credentials
+	trusted     *authorities // nil where the system's are
 	skew        skew
 	log         *slog.Logger
 	// jwksURI is where the keys are, if discovery said so.
@@ -88,10 +89,15 @@ func NewClient(c Config) (*Client, error) {
 	if c.Transport != nil && c.CAFile != "" {
 		return nil, errors.New("okta: a CA file for a transport that is there already")
 	}
-	if c.Transport == nil {
-		if c.Transport, err = newTransport(c.CAFile); err != nil {
+	var trusted *authorities
+	switch {
+	case c.CAFile != "":
+		if trusted, err = newAuthorities(c.CAFile); err != nil {
 			return nil, err
 		}
+		c.Transport = trusted
+	case c.Transport == nil:
+		c.Transport = newTransport(nil)
 	}
 	if c.Budget == nil {
 		if c.Budget, err = NewBudget(BudgetConfig{}); err != nil {
@@ -108,7 +114,7 @@ func NewClient(c Config) (*Client, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	client := &Client{
-		config: c, host: hostOf(c.Issuer), budget: c.Budget, breaker: newBreaker(), credentials: credentials,
+		config: c, host: hostOf(c.Issuer), budget: c.Budget, breaker: newBreaker(), credentials: credentials, trusted: trusted,
 		log: c.Log.With("authorization_server", c.Name),
 		http: &http.Client{
 			Transport: c.Transport,

@@ -29,6 +29,8 @@ var (
 		"Circuit breaker: 0 closed, 1 half-open, 2 open.", []string{"server"}, nil)
 	rejectedDesc = prometheus.NewDesc("durward_okta_credentials_rejected",
 		"1 while the server refuses our client credentials.", []string{"server"}, nil)
+	staleCADesc = prometheus.NewDesc("durward_okta_ca_stale",
+		"1 while the CA file cannot be used and what was read before is.", []string{"server"}, nil)
 	staleDesc = prometheus.NewDesc("durward_okta_credentials_stale",
 		"1 while the secret or key file cannot be used and what was read before is.", []string{"server"}, nil)
 	keysAgeDesc = prometheus.NewDesc("durward_okta_keys_age_seconds",
@@ -47,7 +49,7 @@ var (
 //     cause: budget, bulkhead or breaker;
 //   - durward_okta_rate_limit_remaining{organization};
 //   - durward_okta_breaker_state, durward_okta_credentials_rejected,
-//     durward_okta_credentials_stale, durward_okta_keys_age_seconds and
+//     durward_okta_credentials_stale, durward_okta_ca_stale, durward_okta_keys_age_seconds and
 //     durward_okta_clock_skew_seconds, all {server}; the last two once they are known.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
@@ -113,7 +115,7 @@ func (m *Metrics) remove(c *Client) {
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{remainingDesc, breakerDesc, rejectedDesc, staleDesc, keysAgeDesc, skewDesc} {
+	for _, d := range []*prometheus.Desc{remainingDesc, breakerDesc, rejectedDesc, staleDesc, staleCADesc, keysAgeDesc, skewDesc} {
 		ch <- d
 	}
 }
@@ -139,6 +141,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(breakerDesc, float64(slices.Index(breakerStates[:], s.Breaker)), c.config.Name)
 		gauge(rejectedDesc, oneIf(s.Refused), c.config.Name)
 		gauge(staleDesc, oneIf(s.Stale), c.config.Name)
+		gauge(staleCADesc, oneIf(s.StaleCA), c.config.Name)
 		if s.SkewKnown {
 			gauge(skewDesc, s.Skew.Seconds(), c.config.Name)
 		}

@@ -49,7 +49,7 @@ durward_okta_requests_total{code="reset",endpoint="introspect"} 2
 	if problems, err := testutil.GatherAndLint(r); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
-	if n := testutil.CollectAndCount(m); n != 6 {
+	if n := testutil.CollectAndCount(m); n != 7 {
 		t.Errorf("%d gauges", n)
 	}
 	cl.Close()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -89,38 +90,68 @@ func (c *credentials) alarms() (refused, stale bool) {
 	return c.refused, c.stale
 }
 
-// Run reads the secret or key file again every second until ctx ends, and then returns
-// nil. A new text is used from then on; the one before is tried once where the server
-// refuses the new one, and the other way round. A file that is gone or bad changes
-// nothing but the alarm: what was read last stays in use. Without a file Run only waits.
+// watched is a file that Run reads again.
+type watched struct {
+	reload func() (changed bool, err error)
+	stale  func(bool)
+	// again and unread are what the log is told of a reading and of a failure, said the
+	// failure that it was told of last.
+	again, unread, said string
+}
+
+// Run reads the secret or key file and the CA file again every second until ctx ends, and
+// then returns nil. A new secret is used from then on; the one before is tried once where
+// the server refuses the new one, and the other way round. New authorities alone are
+// believed from the next request on. A file that is gone or bad changes nothing but the
+// alarm: what was read last stays in use. Without a file Run only waits.
 func (c *Client) Run(ctx context.Context) error {
+	var files []*watched
+	if file := c.config.file(); file != "" {
+		files = append(files, &watched{
+			reload: func() (bool, error) { return c.reload(file) }, stale: c.credentials.setStale,
+			again:  "the client's secret or key was read again",
+			unread: "the client's secret or key cannot be read; the old one stays in use",
+		})
+	}
+	if c.trusted != nil {
+		files = append(files, &watched{
+			reload: c.trusted.reload, stale: c.trusted.stale.Store,
+			again:  "the server's CA file was read again",
+			unread: "the server's CA file cannot be used; the old authorities stay in use",
+		})
+	}
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	file := c.config.file()
-	if file == "" {
+	if len(files) == 0 {
 		ticker.Stop()
 	}
-	said := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		changed, err := c.reload(file)
-		c.credentials.setStale(err != nil)
-		now := ""
-		if err != nil {
-			now = err.Error()
+		for _, f := range files {
+			f.look(c.log)
 		}
-		switch {
-		case err != nil && now != said:
-			c.log.Error("the client's secret or key cannot be read; the old one stays in use", "error", now)
-		case err == nil && (changed || said != ""):
-			c.log.Info("the client's secret or key was read again")
-		}
-		said = now
 	}
+}
+
+// look reads the file once, and tells of what is new.
+func (f *watched) look(log *slog.Logger) {
+	changed, err := f.reload()
+	f.stale(err != nil)
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	switch {
+	case err != nil && now != f.said:
+		log.Error(f.unread, "error", now)
+	case err == nil && (changed || f.said != ""):
+		log.Info(f.again)
+	}
+	f.said = now
 }
 
 // reload reads the file, whatever its times and size say: it is small.

@@ -12,6 +12,8 @@ type Status struct {
 	// Refused says that the server refuses our credentials, Stale that the secret or key
 	// file cannot be used and what was read before is.
 	Refused, Stale bool
+	// StaleCA says that the CA file cannot be used and what was read before is.
+	StaleCA bool
 	// Skew is how far the server's clock is ahead of ours, if SkewKnown.
 	Skew      time.Duration
 	SkewKnown bool
@@ -23,6 +25,7 @@ var breakerStates = [...]string{"closed", "half-open", "open"}
 func (c *Client) Status() Status {
 	s := Status{Breaker: breakerStates[c.breaker.state()], Remaining: c.budget.Rate().Remaining}
 	s.Refused, s.Stale = c.credentials.alarms()
+	s.StaleCA = c.trusted != nil && c.trusted.stale.Load()
 	s.Skew, s.SkewKnown = c.skew.read()
 	return s
 }

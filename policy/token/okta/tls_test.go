@@ -1,6 +1,7 @@
 package okta_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/tls"
@@ -122,6 +123,71 @@ func TestF13(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestAuthoritiesAreReadAgain: an authority that is taken out of the file, in place and with
+// the old times, is believed no more, not even on a connection that is open; a file that is
+// gone or half written changes nothing, and is told of.
+func TestAuthoritiesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	ca, other := newAuthority(t, keys().p256), newAuthority(t, keys().p384)
+	srv := tlsServer(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, func(*x509.Certificate) {})}})
+	path, registry := file(t, ca.pem), prometheus.NewPedanticRegistry()
+	var log journal
+	cl := client(t, srv.URL, func(c *okta.Config) {
+		c.Name, c.CAFile, c.Metrics, c.Log = "main", path, okta.NewMetrics(registry), log.logger()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cl.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	asks := func() error {
+		_, err := cl.Introspect(t.Context(), parsed(t, canary), token.Known)
+		return err
+	}
+	becomes := func(what string, holds func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("never: %s\n%s", what, &log)
+			}
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		stat, err := os.Stat(path)
+		if err == nil {
+			err = errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chtimes(path, time.Time{}, stat.ModTime()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := asks(); err != nil {
+		t.Fatal(err)
+	}
+	stale := func() bool { return cl.Status().StaleCA }
+	for _, broken := range []string{"", "canary", other.pem + ca.pem[:len(ca.pem)/2], pemText(t, "CERTIFICATE", []byte{1}, nil)} {
+		write(broken)
+		becomes("told of a broken file", stale)
+		if err := asks(); err != nil {
+			t.Errorf("a broken file: %v", err)
+		}
+		write(ca.pem)
+		becomes("told that it is mended", func() bool { return !stale() })
+	}
+	write(other.pem)
+	becomes("the old authority is believed no more", func() bool { return asks() != nil })
+	write(other.pem + ca.pem)
+	becomes("the new authority is believed", func() bool { return asks() == nil })
+	if text := log.String(); strings.Count(text, "CA file cannot be used") != 4 || strings.Count(text, "CA file was read again") != 6 {
+		t.Errorf("the log says\n%s", text)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,52 +23,24 @@ const (
 	maxBody = 64 << 10
 	// maxDocument is the largest document of keys or metadata read.
 	maxDocument = 1 << 20
-	// maxCAFile is the largest PEM bundle read; the system's has some 250 KiB.
-	maxCAFile = 1 << 20
 )
 
 // userAgent names us in Okta's System Log.
 const userAgent = "durward"
 
-func newTransport(caFile string) (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caFile != "" {
-		pool, err := readCAs(caFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = pool
-	}
+// newTransport believes the authorities in roots, nil for those of the system.
+func newTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        config,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout:    2 * time.Second,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    maxFlying,
 		MaxConnsPerHost:        2 * maxFlying,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-	}, nil
-}
-
-func readCAs(file string) (*x509.CertPool, error) {
-	stat, err := os.Stat(file)
-	if err != nil {
-		return nil, fmt.Errorf("okta: CA file: %w", err)
 	}
-	if !stat.Mode().IsRegular() || stat.Size() > maxCAFile {
-		return nil, fmt.Errorf("okta: CA file %s is not a regular file of at most %d bytes", file, maxCAFile)
-	}
-	bundle, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("okta: CA file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("okta: CA file %s holds no certificate in PEM", file)
-	}
-	return pool, nil
 }
 
 // reply is one answer. The zero reply is none.
