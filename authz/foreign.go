@@ -49,7 +49,7 @@ func (s *serving) ownedIn(q question) []string {
 		return s.owned
 	}
 	prefixes := append(contract.DoorPrefixes(), s.Catalogue.Headers.Prefix)
-	names := append(slices.Clone(s.owned), headerPartialBody)
+	names := append(slices.Clone(s.owned), contract.HeaderPartialBody)
 	for _, name := range q.others {
 		if isStray(name, s.owned, prefixes) {
 			names = append(names, name)
@@ -58,10 +58,6 @@ func (s *serving) ownedIn(q question) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
-
-// headerPartialBody is the one header that Envoy keeps from us: it is its own, where it
-// sends bodies.
-const headerPartialBody = "x-envoy-auth-partial-body"
 
 // managed are headers with a door prefix that every Envoy writes or removes by itself as
 // its connection manager is told.

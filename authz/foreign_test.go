@@ -115,6 +115,29 @@ func TestForeignEnvoyMayNameTheAPI(t *testing.T) {
 	}
 }
 
+// TestForeignRouteMayNameAWiderAPI: of two APIs that cover a place the one that the route
+// names judges, for its gateway may not serve the other; where none is named the narrower.
+func TestForeignRouteMayNameAWiderAPI(t *testing.T) {
+	t.Parallel()
+	srv := foreignServer(t, true)
+	for api, want := range map[string]string{
+		"":             "401 token_missing",
+		"narrow":       "401 token_missing",
+		"wide":         "", // shadow mode
+		contract.NoAPI: "404 api_unknown",
+	} {
+		for encoding := range get().encodings() {
+			req := unrouted(encoding, place("shop.example.com", "/x,y/7"), func(c *call) { c.headers = nil })
+			if api != "" {
+				req.Attributes.ContextExtensions = map[string]string{contract.ContextExtensionAPI: api}
+			}
+			if got := denial(check(t, srv, req)); got != want {
+				t.Errorf("%q, %s: %q, want %q", api, encoding, got, want)
+			}
+		}
+	}
+}
+
 // TestForeignPathIsExact: where Envoy writes "!" for bytes that are no UTF-8, a "!" is
 // taken for itself only if the bytes came beside it.
 func TestForeignPathIsExact(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -14,6 +15,8 @@ import (
 	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/durward/durward/policy/catalog"
@@ -26,6 +29,9 @@ const (
 
 	maxRegexInstructions = 10000
 
+	reconnectAfter  = 500 * time.Millisecond
+	reconnectWithin = 3 * time.Second
+
 	heapMonitor       = "envoy.resource_monitors.fixed_heap"
 	connectionMonitor = "envoy.resource_monitors.global_downstream_max_connections"
 )
@@ -34,7 +40,8 @@ const (
 // gateway. The zero value is usable.
 type BootstrapOptions struct {
 	// NodeID names this Envoy among those of its gateway; default: the gateway's
-	// name. Envoy's --service-node overrides it.
+	// name. Envoy's --service-node overrides it. Replicas had better have names of their
+	// own: what one refused before it left may else be kept from another that comes.
 	NodeID string
 	// Admin is where Envoy's admin port listens, a loopback address with port or
 	// unix:/path; default 127.0.0.1:9901. Port 0 is any free one.
@@ -46,18 +53,18 @@ type BootstrapOptions struct {
 //
 // The node's cluster is the gateway's name: by it package ads knows what to send.
 func Bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) ([]byte, error) {
-	b, err := bootstrap(cat, gateway, opts)
+	gw, err := find(cat, gateway)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bootstrap(cat, gw, opts)
 	if err != nil {
 		return nil, err
 	}
 	return writeBootstrap(b)
 }
 
-func bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
-	gw, err := find(cat, gateway)
-	if err != nil {
-		return nil, err
-	}
+func bootstrap(cat *catalog.Catalogue, gw *catalog.Gateway, opts BootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 	xds, err := ourCluster(xdsCluster, cat.Listeners.XDS)
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap: listeners.xds: %w", err)
@@ -71,12 +78,14 @@ func bootstrap(cat *catalog.Catalogue, gateway string, opts BootstrapOptions) (*
 		return nil, fmt.Errorf("bootstrap: overload manager: %w", err)
 	}
 	return &bootstrapv3.Bootstrap{
-		Node:             &corev3.Node{Id: cmp.Or(opts.NodeID, gw.Name), Cluster: gw.Name},
-		Admin:            &bootstrapv3.Admin{Address: admin, AllowPaths: adminPaths()},
-		LayeredRuntime:   regexLimit(),
-		OverloadManager:  overload,
-		DynamicResources: everythingFrom(xdsCluster),
-		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}},
+		Node:                &corev3.Node{Id: cmp.Or(opts.NodeID, gw.Name), Cluster: gw.Name},
+		Admin:               &bootstrapv3.Admin{Address: admin, AllowPaths: adminPaths()},
+		LayeredRuntime:      regexLimit(),
+		OverloadManager:     overload,
+		StatsConfig:         keptStatistics(),
+		DeferredStatOptions: whenUsed(),
+		DynamicResources:    everythingFrom(xdsCluster),
+		StaticResources:     &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}},
 	}, nil
 }
 
@@ -84,14 +93,18 @@ func writeBootstrap(b *bootstrapv3.Bootstrap) ([]byte, error) {
 	if err := b.ValidateAll(); err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	return writeJSON(b)
+}
+
+// writeJSON gives equal bytes for equal messages: protojson varies its blanks on purpose.
+func writeJSON(m proto.Message) ([]byte, error) {
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("bootstrap: %w", err)
+		return nil, fmt.Errorf("write %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
-	// protojson varies its blanks on purpose.
 	var stable bytes.Buffer
 	if err := json.Indent(&stable, text, "", "  "); err != nil {
-		return nil, fmt.Errorf("bootstrap: %w", err)
+		return nil, fmt.Errorf("write %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
 	stable.WriteByte('\n')
 	return stable.Bytes(), nil
@@ -132,12 +145,20 @@ func everythingFrom(cluster string) *bootstrapv3.Bootstrap_DynamicResources {
 			TransportApiVersion:       corev3.ApiVersion_V3,
 			SetNodeOnFirstMessageOnly: true,
 			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster},
+				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster, RetryPolicy: soon()},
 			}}},
 		},
 		CdsConfig: fromADS(),
 		LdsConfig: fromADS(),
 	}
+}
+
+// soon is when Envoy asks for its configuration again after it was cut off. By itself it
+// would leave up to half a minute between two attempts.
+func soon() *corev3.RetryPolicy {
+	return &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
+		BaseInterval: durationpb.New(reconnectAfter), MaxInterval: durationpb.New(reconnectWithin),
+	}}
 }
 
 func overloadManager() (*overloadv3.OverloadManager, error) {

@@ -2,8 +2,12 @@ package envoy
 
 import (
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/durward/durward/policy/catalog"
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
@@ -24,6 +28,9 @@ func small() *durwardv1.Config {
 	orders := api("orders", "/orders", "http://orders.internal:8080", "*")
 	orders.Cors = &durwardv1.CORS{AllowOrigins: []string{"https://app.example.com", "https://*.example.org"}}
 	orders.ProtectedResource = true
+	private.MaxRequestBytes = 1 << 20
+	addresses := api("addresses", "/", "https://192.0.2.7:8443", "[2001:db8::1]")
+	addresses.Websocket = &durwardv1.Websocket{MaxDuration: durationpb.New(10 * time.Minute)}
 	private.Backend.Tls = &durwardv1.BackendTLS{CaFile: "/etc/durward/backends.pem"}
 	return &durwardv1.Config{
 		Version:  1,
@@ -31,8 +38,10 @@ func small() *durwardv1.Config {
 		Apis: []*durwardv1.API{
 			orders,
 			api("orders-admin", "/orders/admin", "http://orders.internal:8080/admin", "*.example.com"),
-			api("addresses", "/", "https://192.0.2.7:8443", "[2001:db8::1]"),
+			addresses,
 			private,
+			shared("catalog", "/catalog", "api.example.com"),
+			calls("stock", "/shop.Stock", "http://stock.internal:50051/shop.Stock", "api.example.com"),
 		},
 		Listeners: &durwardv1.Listeners{
 			Check: &durwardv1.Listener{Address: "0.0.0.0:9001", Insecure: true},
@@ -42,6 +51,25 @@ func small() *durwardv1.Config {
 			},
 		},
 	}
+}
+
+// shared is an API whose requests two backends share.
+func shared(name, base string, hosts ...string) *durwardv1.API {
+	a := api(name, base, "", hosts...)
+	a.Backend = nil
+	a.Backends = []*durwardv1.Backend{
+		{Url: "https://blue.internal", Weight: 90, Retries: 2, IdleTimeout: durationpb.New(30 * time.Second), Tls: &durwardv1.BackendTLS{
+			Sans: []string{"spiffe://example.com/blue", "blue"}, CertFile: "/etc/envoy/client.pem", KeyFile: "/etc/envoy/client-key.pem",
+		}},
+		{Url: "http://green.internal:8080", Weight: 10, Retries: 2, IdleTimeout: durationpb.New(30 * time.Second), Protocol: "http2"},
+	}
+	return a
+}
+
+func calls(name, base, backend string, hosts ...string) *durwardv1.API {
+	a := api(name, base, backend, hosts...)
+	a.Backend.Protocol = "grpc"
+	return a
 }
 
 // mutual is the TLS of a port that Envoy and we know each other on.
@@ -64,17 +92,19 @@ func compile(t *testing.T, cfg *durwardv1.Config) *catalog.Catalogue {
 	return cat
 }
 
+var literalEdge = &catalog.Gateway{Name: "edge", Listen: "127.0.0.1:10000"}
+
 // literal is a catalogue of just these APIs, for what Compile would refuse.
 func literal(apis ...*catalog.API) *catalog.Catalogue {
 	return &catalog.Catalogue{
 		CheckTimeout: time.Second,
 		Headers:      catalog.Headers{Prefix: "x-claim-"},
-		Gateways:     []*catalog.Gateway{{Name: "edge", Listen: "127.0.0.1:10000"}},
+		Gateways:     []*catalog.Gateway{literalEdge},
 		Listeners: catalog.Listeners{
 			Check: catalog.Listener{Address: "unix:/run/durward/check.sock"},
 			XDS:   catalog.Listener{Address: "unix:/run/durward/xds.sock"},
 		},
-		APIs: apis,
+		APIs: slices.SortedFunc(slices.Values(apis), func(a, b *catalog.API) int { return strings.Compare(a.Name, b.Name) }),
 	}
 }
 
@@ -84,7 +114,7 @@ func literalAPI(name, base, backend string, hosts ...string) *catalog.API {
 		panic(err)
 	}
 	return &catalog.API{
-		Name: name, Hosts: hosts, BasePath: base,
-		Backend: catalog.Backend{URL: u, Timeout: time.Second},
+		Name: name, Hosts: hosts, BasePath: base, Gateways: []*catalog.Gateway{literalEdge},
+		Backends: []catalog.Backend{{URL: u, Timeout: time.Second}},
 	}
 }

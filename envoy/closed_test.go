@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	bufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/buffer/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	ondemandv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/on_demand/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -62,13 +63,16 @@ func TestResourcesFailClosed(t *testing.T) {
 				ours(t, m)
 			case *routev3.RouteConfiguration:
 				endsInCatchAll(t, m)
+			case *routev3.ScopedRouteConfiguration:
+				if m.GetOnDemand() || m.GetRouteConfiguration() != nil {
+					t.Errorf("scope %s is on demand or carries its own table", m.GetName())
+				}
 			case *routev3.RouteAction:
-				if len(m.GetUpgradeConfigs()) > 0 || m.GetInternalRedirectPolicy() != nil || m.GetRetryPolicy() != nil {
-					t.Errorf("route action has upgrades, redirects or retries: %v", m)
+				if m.GetInternalRedirectPolicy() != nil {
+					t.Errorf("route action redirects: %v", m)
 				}
-				if m.GetTimeout().AsDuration() <= 0 {
-					t.Error("route action without timeout")
-				}
+				upgradesKnowingly(t, m)
+				ends(t, m)
 			case *routev3.RouteMatch_ConnectMatcher, *ondemandv3.OnDemand, *ondemandv3.PerRouteConfig:
 				t.Errorf("%s: forbidden %T", name, m)
 			case *tlsv3.UpstreamTlsContext:
@@ -77,13 +81,25 @@ func TestResourcesFailClosed(t *testing.T) {
 			}
 		})
 	}
-	if checks != 1 || managers != 1 || routes != 32 || tls != 2 {
+	if checks != 1 || managers != 1 || routes != 34 || tls != 3 {
 		t.Errorf("saw %d ext_authz filters, %d connection managers, %d routes, %d TLS contexts", checks, managers, routes, tls)
 	}
 	for _, c := range res.Clusters {
 		if https := strings.HasPrefix(c.GetName(), "https://"); https != (c.GetTransportSocket() != nil) {
 			t.Errorf("cluster %s: transport socket %v", c.GetName(), c.GetTransportSocket())
 		}
+	}
+}
+
+// upgradesKnowingly holds that a route says of websockets whether they may be opened, and
+// then how long they last, and opens nothing else.
+func upgradesKnowingly(t *testing.T, m *routev3.RouteAction) {
+	t.Helper()
+	up := m.GetUpgradeConfigs()
+	if len(up) != 1 || up[0].GetUpgradeType() != websocket || up[0].GetEnabled() == nil || up[0].GetConnectConfig() != nil {
+		t.Errorf("route action has upgrades: %v", up)
+	} else if up[0].GetEnabled().GetValue() && m.GetMaxStreamDuration().GetMaxStreamDuration().AsDuration() <= 0 {
+		t.Errorf("websockets last for good: %v", m)
 	}
 }
 
@@ -124,11 +140,18 @@ func checksAll(t *testing.T, m *hcmv3.HttpConnectionManager) {
 			t.Errorf("filter %s is disabled or optional", f.GetName())
 		}
 	}
-	if diff := cmp.Diff([]string{"envoy.filters.http.cors", contract.FilterExtAuthz, "envoy.filters.http.router"}, filters); diff != "" {
+	want := []string{
+		"durward.shard.host", "durward.shard.rest", filterUpgrade, filterCORS,
+		contract.FilterExtAuthz, filterBuffer, filterSize, filterTrailers, "envoy.filters.http.router",
+	}
+	if diff := cmp.Diff(want, filters); diff != "" {
 		t.Errorf("filters (-want +got):\n%s", diff)
 	}
-	if len(m.GetUpgradeConfigs()) > 0 || m.GetHttp2ProtocolOptions().GetAllowConnect() || m.GetScopedRoutes() != nil {
-		t.Error("upgrades, CONNECT or scoped routes are on")
+	if up := m.GetUpgradeConfigs(); len(up) != 1 || up[0].GetUpgradeType() != websocket || len(up[0].GetFilters()) > 0 {
+		t.Errorf("upgrades: %v", up)
+	}
+	if m.GetHttp2ProtocolOptions().GetAllowConnect() || m.GetRds() != nil || m.GetRouteConfig() != nil {
+		t.Error("CONNECT or routes besides the scoped are on")
 	}
 	if m.GetLocalReplyConfig() != nil {
 		t.Error("a local reply configuration would rewrite our denials")
@@ -142,9 +165,14 @@ func checksAll(t *testing.T, m *hcmv3.HttpConnectionManager) {
 func ours(t *testing.T, r *routev3.Route) {
 	t.Helper()
 	for filter := range r.GetTypedPerFilterConfig() {
-		if filter != contract.FilterExtAuthz && (filter != filterCORS || r.GetRoute() == nil) {
+		backed := slices.Contains([]string{filterCORS, filterBuffer, filterSize}, filter) && r.GetRoute() != nil
+		if filter != contract.FilterExtAuthz && !backed {
 			t.Errorf("route %s configures %s", r.GetName(), filter)
 		}
+	}
+	told := r.GetMetadata().GetFilterMetadata()[luaMetadata].GetFields()[sayWebsocket].GetBoolValue()
+	if up := r.GetRoute().GetUpgradeConfigs(); told != (len(up) > 0 && up[0].GetEnabled().GetValue()) {
+		t.Errorf("route %s tells Envoy %v of websockets, and the script %t", r.GetName(), up, told)
 	}
 	var config extauthzv3.ExtAuthzPerRoute
 	if err := r.GetTypedPerFilterConfig()[contract.FilterExtAuthz].UnmarshalTo(&config); err != nil {
@@ -166,7 +194,11 @@ func ours(t *testing.T, r *routev3.Route) {
 
 func endsInCatchAll(t *testing.T, rc *routev3.RouteConfiguration) {
 	t.Helper()
-	if rc.GetVhds() != nil || len(rc.GetTypedPerFilterConfig()) > 0 {
+	var buffer bufferv3.BufferPerRoute
+	if err := rc.GetTypedPerFilterConfig()[filterBuffer].UnmarshalTo(&buffer); err != nil || !buffer.GetDisabled() {
+		t.Errorf("requests are held back without a limit: %v, %v", rc.GetTypedPerFilterConfig(), err)
+	}
+	if rc.GetVhds() != nil || len(rc.GetTypedPerFilterConfig()) != 1 {
 		t.Error("the table loads virtual hosts on demand or overrides filters")
 	}
 	anyPath := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
@@ -186,10 +218,36 @@ func endsInCatchAll(t *testing.T, rc *routev3.RouteConfiguration) {
 	}
 }
 
+// ends holds that requests end, calls when their callers say, and that only what may be
+// done twice is.
+func ends(t *testing.T, m *routev3.RouteAction) {
+	t.Helper()
+	if m.GetTimeout() == nil || m.GetTimeout().AsDuration() <= 0 && m.GetMaxStreamDuration().GetGrpcTimeoutHeaderMax() == nil {
+		t.Error("route action without timeout")
+	}
+	p := m.GetRetryPolicy()
+	if p == nil {
+		return
+	}
+	var methods []string
+	for _, h := range p.GetRetriableRequestHeaders() {
+		if h.GetName() != ":method" || h.GetInvertMatch() || h.GetStringMatch().GetExact() == "" {
+			t.Errorf("retries of requests with %v", h)
+		}
+		methods = append(methods, h.GetStringMatch().GetExact())
+	}
+	if diff := cmp.Diff([]string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}, methods); diff != "" {
+		t.Errorf("methods that are repeated (-want +got):\n%s", diff)
+	}
+	if p.GetNumRetries().GetValue() == 0 || p.GetNumRetries().GetValue() > 5 { // Envoy's default is 1
+		t.Errorf("%v retries", p.GetNumRetries())
+	}
+}
+
 func verifies(t *testing.T, m *tlsv3.UpstreamTlsContext) {
 	t.Helper()
 	v := m.GetCommonTlsContext().GetValidationContext()
-	if v.GetTrustedCa().GetFilename() == "" || len(v.GetMatchTypedSubjectAltNames()) != 1 ||
+	if v.GetTrustedCa().GetFilename() == "" || len(v.GetMatchTypedSubjectAltNames()) == 0 ||
 		v.GetTrustChainVerification() != tlsv3.CertificateValidationContext_VERIFY_TRUST_CHAIN || v.GetAllowExpiredCertificate() {
 		t.Errorf("a backend's certificate is not verified: %v", v)
 	}

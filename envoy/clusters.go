@@ -1,13 +1,11 @@
 package envoy
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -22,11 +20,6 @@ import (
 	"github.com/durward/durward/policy/catalog"
 )
 
-// systemCAFile is the bundle of authorities in Debian's and Alpine's place for it,
-// which Envoy's own container images have, too. Envoy has no notion of a system
-// store. Elsewhere an API names its file in backend.tls.ca_file.
-const systemCAFile = "/etc/ssl/certs/ca-certificates.crt"
-
 // Names of the clusters that lead to us; those of backends contain "://".
 const (
 	checkCluster = "authz"
@@ -34,19 +27,17 @@ const (
 )
 
 const (
-	backendConnectWithin = 5 * time.Second
-	ourConnectWithin     = time.Second
-	pingEvery            = 30 * time.Second
-	pongWithin           = 5 * time.Second
+	ourConnectWithin = time.Second
+	pingEvery        = 30 * time.Second
+	pongWithin       = 5 * time.Second
 	// Envoy's defaults of 1024 requests and 3 retries turn a burst into errors.
 	maxChecks       = 10000
 	maxCheckRetries = 100
 )
 
-// clusters lists, sorted by name, where checks go and each backend once, however many
-// APIs it serves.
-func clusters(cat *catalog.Catalogue) ([]*clusterv3.Cluster, error) {
-	check, err := ourCluster(checkCluster, cat.Listeners.Check)
+// toChecks leads to where checks go.
+func toChecks(l catalog.Listener) (*clusterv3.Cluster, error) {
+	check, err := ourCluster(checkCluster, l)
 	if err != nil {
 		return nil, fmt.Errorf("listeners.check: %w", err)
 	}
@@ -56,80 +47,23 @@ func clusters(cat *catalog.Catalogue) ([]*clusterv3.Cluster, error) {
 		MaxRetries:         wrapperspb.UInt32(maxCheckRetries),
 		TrackRemaining:     true,
 	}}}
-	list := []*clusterv3.Cluster{check}
-	written := make(map[string]bool)
-	for _, api := range cat.APIs {
-		name := clusterName(api.Backend)
-		if written[name] {
-			continue
-		}
-		written[name] = true
-		c, err := backendCluster(name, api.Backend)
-		if err != nil {
-			return nil, fmt.Errorf("api %s: backend: %w", api.Name, err)
-		}
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *clusterv3.Cluster) int { return cmp.Compare(a.GetName(), b.GetName()) })
-	return list, nil
+	return check, nil
 }
 
-// clusterName is the backend's origin, with what else decides how Envoy connects to
-// it. Path and timeout belong to routes.
-func clusterName(b catalog.Backend) string {
-	name := b.URL.Scheme + "://" + net.JoinHostPort(b.URL.Hostname(), strconv.Itoa(int(backendPort(b))))
-	if b.CAFile != "" {
-		name += "?ca_file=" + b.CAFile
+// verifiedTLS trusts a certificate of the authorities in caFile that holds one of the
+// names, or the host where there are none. A chain alone would let every other holder of
+// a certificate pose as the server.
+func verifiedTLS(host, caFile, protocol string, names ...string) *tlsv3.UpstreamTlsContext {
+	if len(names) == 0 {
+		names = []string{host}
 	}
-	return name
-}
-
-// backendPort returns the URL's port, or 0 for one that is no port.
-func backendPort(b catalog.Backend) uint32 {
-	switch port := b.URL.Port(); {
-	case port != "":
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return 0
-		}
-		return uint32(n)
-	case b.URL.Scheme == "https":
-		return 443
-	default:
-		return 80
+	var matchers []*tlsv3.SubjectAltNameMatcher
+	for _, name := range names {
+		matchers = append(matchers, &tlsv3.SubjectAltNameMatcher{SanType: sanType(name), Matcher: exactly(name)})
 	}
-}
-
-func backendCluster(name string, b catalog.Backend) (*clusterv3.Cluster, error) {
-	host, port := b.URL.Hostname(), backendPort(b)
-	if host == "" || port == 0 {
-		return nil, fmt.Errorf("%s has no host and port to connect to", b.URL)
-	}
-	c := &clusterv3.Cluster{
-		Name:                          name,
-		ConnectTimeout:                durationpb.New(backendConnectWithin),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferBytes),
-	}
-	locate(c, []*corev3.Address{socket(host, port)})
-	switch b.URL.Scheme {
-	case "http":
-		return c, nil
-	case "https":
-		if err := encrypt(c, verifiedTLS(host, cmp.Or(b.CAFile, systemCAFile), "http/1.1")); err != nil {
-			return nil, err
-		}
-		return c, nil
-	default:
-		return nil, fmt.Errorf("scheme %q is neither http nor https", b.URL.Scheme)
-	}
-}
-
-// verifiedTLS trusts a certificate of the authorities in caFile that names the host. A
-// chain alone would let every other holder of a certificate pose as the server.
-func verifiedTLS(host, caFile, protocol string) *tlsv3.UpstreamTlsContext {
-	sanType, sni := tlsv3.SubjectAltNameMatcher_DNS, host
-	if _, err := netip.ParseAddr(host); err == nil {
-		sanType, sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // RFC 6066, section 3: no addresses
+	sni := host
+	if sanType(host) == tlsv3.SubjectAltNameMatcher_IP_ADDRESS {
+		sni = "" // RFC 6066, section 3: no addresses
 	}
 	return &tlsv3.UpstreamTlsContext{
 		Sni: sni,
@@ -138,14 +72,29 @@ func verifiedTLS(host, caFile, protocol string) *tlsv3.UpstreamTlsContext {
 			AlpnProtocols: []string{protocol},
 			ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{
 				ValidationContext: &tlsv3.CertificateValidationContext{
-					TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: caFile}},
-					MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
-						SanType: sanType,
-						Matcher: exactly(host),
-					}},
+					TrustedCa:                 file(caFile),
+					MatchTypedSubjectAltNames: matchers,
 				},
 			},
 		},
+	}
+}
+
+func sanType(name string) tlsv3.SubjectAltNameMatcher_SanType {
+	switch _, err := netip.ParseAddr(name); {
+	case err == nil:
+		return tlsv3.SubjectAltNameMatcher_IP_ADDRESS
+	case strings.Contains(name, ":"):
+		return tlsv3.SubjectAltNameMatcher_URI
+	default:
+		return tlsv3.SubjectAltNameMatcher_DNS
+	}
+}
+
+// withCertificate makes Envoy prove itself where it is asked to.
+func withCertificate(tls *tlsv3.UpstreamTlsContext, certFile, keyFile string) {
+	if certFile != "" {
+		tls.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: file(certFile), PrivateKey: file(keyFile)}}
 	}
 }
 
@@ -164,16 +113,14 @@ func encrypt(c *clusterv3.Cluster, tls *tlsv3.UpstreamTlsContext) error {
 
 // ourTLS believes the certificate that the listener has, and shows Envoy's own where it
 // is asked for.
-func ourTLS(e catalog.EnvoyTLS) (*tlsv3.UpstreamTlsContext, error) {
+func ourTLS(cluster string, e catalog.EnvoyTLS) (*tlsv3.UpstreamTlsContext, error) {
 	if e.ServerName == "" || e.CAFile == "" {
 		return nil, errors.New("tls: Envoy could not tell whose certificate it sees")
 	}
-	tls := verifiedTLS(e.ServerName, e.CAFile, "h2")
-	if e.CertFile != "" {
-		tls.CommonTlsContext.TlsCertificates = []*tlsv3.TlsCertificate{{
-			CertificateChain: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: e.CertFile}},
-			PrivateKey:       &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: e.KeyFile}},
-		}}
+	tls := verifiedTLS(e.ServerName, e.CAFile, http2)
+	withCertificate(tls, e.CertFile, e.KeyFile)
+	if e.SecretsDir != "" {
+		watched(tls, cluster, e)
 	}
 	return tls, nil
 }
@@ -193,44 +140,38 @@ func ourCluster(name string, l catalog.Listener) (*clusterv3.Cluster, error) {
 		}
 		addresses = append(addresses, a)
 	}
-	protocol, err := http2()
+	c := &clusterv3.Cluster{Name: name, ConnectTimeout: durationpb.New(ourConnectWithin)}
+	// Pings, so that a peer that vanished without a word is noticed.
+	err := speakHTTP2(c, &corev3.Http2ProtocolOptions{
+		ConnectionKeepalive: &corev3.KeepaliveSettings{Interval: durationpb.New(pingEvery), Timeout: durationpb.New(pongWithin)},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("http/2: %w", err)
-	}
-	c := &clusterv3.Cluster{
-		Name:           name,
-		ConnectTimeout: durationpb.New(ourConnectWithin),
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{
-			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol,
-		},
+		return nil, err
 	}
 	locate(c, addresses)
 	if l.TLS == nil {
 		return c, nil
 	}
-	tls, err := ourTLS(l.TLS.Envoy)
+	tls, err := ourTLS(name, l.TLS.Envoy)
 	if err != nil {
 		return nil, err
 	}
 	return c, encrypt(c, tls)
 }
 
-// http2 pings, so that a peer that vanished without a word is noticed.
-func http2() (*anypb.Any, error) {
-	return pack(&httpv3.HttpProtocolOptions{
+func speakHTTP2(c *clusterv3.Cluster, options *corev3.Http2ProtocolOptions) error {
+	typed, err := pack(&httpv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-						ConnectionKeepalive: &corev3.KeepaliveSettings{
-							Interval: durationpb.New(pingEvery),
-							Timeout:  durationpb.New(pongWithin),
-						},
-					},
-				},
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: options},
 			},
 		},
 	})
+	if err != nil {
+		return fmt.Errorf("http/2: %w", err)
+	}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed}
+	return nil
 }
 
 // locate gives a cluster its endpoints. Where one of them is a name, Envoy resolves

@@ -117,8 +117,6 @@ func originMatcher(origin string) (*matcherv3.StringMatcher, error) {
 	if !wildcard {
 		return exactly(origin), nil
 	}
-	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{
-		// It must match the whole origin.
-		Regex: regexp.QuoteMeta(scheme) + `://([a-z0-9_-]+\.)+` + regexp.QuoteMeta(domain),
-	}}}, nil
+	// It must match the whole origin.
+	return matching(regexp.QuoteMeta(scheme) + `://([a-z0-9_-]+\.)+` + regexp.QuoteMeta(domain)), nil
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // door says what the early mutations do to a header of that name.
-func door(t *testing.T, claimPrefix string) func(name string) (removed bool) {
+func door(t *testing.T, claimPrefix string, trustedHops int) func(name string) (removed bool) {
 	t.Helper()
-	extensions, err := doorMutations(claimPrefix)
+	extensions, err := doorMutations(claimPrefix, trustedHops)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func door(t *testing.T, claimPrefix string) func(name string) (removed bool) {
 // it, mapped claims and presets included, whether they are configured or not.
 func TestDoor(t *testing.T) {
 	t.Parallel()
-	removed := door(t, "x-claim-")
+	removed := door(t, "x-claim-", 0)
 	names := append(contract.MutableHeaders(), "x-claim-email", "X-Claim-Email", "X-CLAIM-", "x-claim-not-mapped", "x-jwt-claim-new", "x-envoy-retry-on")
 	for _, preset := range contract.Presets() {
 		for _, h := range contract.PresetHeaders(preset) {
@@ -53,7 +53,7 @@ func TestDoor(t *testing.T) {
 			t.Errorf("%s is removed", name)
 		}
 	}
-	if door(t, "x-user-")("x-claim-email") || !door(t, "x-user-")("x-user-email") {
+	if door(t, "x-user-", 0)("x-claim-email") || !door(t, "x-user-", 0)("x-user-email") {
 		t.Error("the prefix is not that of the configuration")
 	}
 }

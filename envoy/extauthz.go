@@ -92,7 +92,7 @@ func mutationRules(claimPrefix string) *mutationv3.HeaderMutationRules {
 		DisallowAll:     wrapperspb.Bool(true),
 		DisallowIsError: wrapperspb.Bool(true),
 		// Envoy matches the expression against the whole name, and before disallow_all.
-		// It is too long for an Envoy whose bootstrap is not ours: see runtime.
+		// It is too long for an Envoy whose bootstrap is not ours: see regexLimit.
 		AllowExpression: &matcherv3.RegexMatcher{Regex: strings.Join(names, "|")},
 	}
 }
@@ -112,6 +112,10 @@ func checkedAs(api string) (map[string]*anypb.Any, error) {
 
 func exactly(s string) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: s}}
+}
+
+func matching(regex string) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: regex}}}
 }
 
 func beginning(s string, ignoreCase bool) *matcherv3.StringMatcher {

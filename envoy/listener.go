@@ -31,6 +31,8 @@ const (
 	streamIdle     = 5 * time.Minute
 	headersWithin  = 10 * time.Second
 	requestWithin  = 5 * time.Minute
+
+	handshakeWithin = 10 * time.Second
 )
 
 // listener is where a gateway meets its callers. It is named after the gateway.
@@ -45,14 +47,22 @@ func listener(gw *catalog.Gateway, checkTimeout time.Duration, claimPrefix strin
 	if err != nil {
 		return nil, fmt.Errorf("http connection manager: %w", err)
 	}
+	tls, err := doorTLS(gw)
+	if err != nil {
+		return nil, err
+	}
 	return &listenerv3.Listener{
 		Name:                          gw.Name,
 		Address:                       address,
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferBytes),
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
-		}}}},
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
+			}},
+			TransportSocket:               tls,
+			TransportSocketConnectTimeout: durationpb.New(handshakeWithin),
+		}},
 	}, nil
 }
 
@@ -61,17 +71,15 @@ func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration, claimPre
 	if err != nil {
 		return nil, err
 	}
-	door, err := doorMutations(claimPrefix)
+	door, err := doorMutations(claimPrefix, gw.TrustedHops)
 	if err != nil {
 		return nil, err
 	}
 	return pack(&hcmv3.HttpConnectionManager{
-		StatPrefix: gw.Name,
-		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-			RouteConfigName: tableName(gw),
-			ConfigSource:    fromADS(),
-		}},
-		HttpFilters: filters,
+		StatPrefix:     gw.Name,
+		RouteSpecifier: scopedRoutes(gw.Name),
+		HttpFilters:    filters,
+		UpgradeConfigs: upgrades(),
 
 		// The path that is judged is the path that the backend gets.
 		NormalizePath:                wrapperspb.Bool(true),
@@ -81,8 +89,10 @@ func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration, claimPre
 		StripTrailingHostDot: true,
 		StripPortMode:        &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
 
-		// The caller is the connection's peer, whatever the request claims.
+		// The caller is the connection's peer, whatever the request claims, or whom trusted
+		// proxies have named.
 		UseRemoteAddress:              wrapperspb.Bool(true),
+		XffNumTrustedHops:             uint32(gw.TrustedHops),
 		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
 		EarlyHeaderMutationExtensions: door,
 
@@ -103,10 +113,25 @@ func connectionManager(gw *catalog.Gateway, checkTimeout time.Duration, claimPre
 	})
 }
 
-// httpFilters is the chain: the check, then the router, and nothing between that could
-// choose another route after the check. What comes before it answers preflights, and
-// adds to answers, denials too, what lets a page read them.
+// httpFilters is the chain, in which nothing behind the check chooses another route:
+//   - shard.host and shard.rest find the route that was not found at once, so that no other
+//     filter sees a request without;
+//   - upgrade refuses what leaves HTTP, before anybody answers;
+//   - cors answers preflights, which no credential comes with, and lets pages read answers,
+//     denials too;
+//   - the check;
+//   - buffer and size hold back the requests of APIs with a limit, once they are allowed;
+//   - trailers removes what nobody has looked at;
+//   - the router.
 func httpFilters(checkTimeout time.Duration, claimPrefix string) ([]*hcmv3.HttpFilter, error) {
+	filters, err := shardFilters()
+	if err != nil {
+		return nil, err
+	}
+	upgrade, err := upgradeFilter()
+	if err != nil {
+		return nil, err
+	}
 	cors, err := corsFilter()
 	if err != nil {
 		return nil, err
@@ -115,21 +140,42 @@ func httpFilters(checkTimeout time.Duration, claimPrefix string) ([]*hcmv3.HttpF
 	if err != nil {
 		return nil, err
 	}
+	size, err := sizeFilters()
+	if err != nil {
+		return nil, err
+	}
+	trailers, err := trailerFilter()
+	if err != nil {
+		return nil, err
+	}
 	router, err := pack(&routerv3.Router{SuppressEnvoyHeaders: true})
 	if err != nil {
 		return nil, fmt.Errorf("router: %w", err)
 	}
-	return []*hcmv3.HttpFilter{cors, check, httpFilter("envoy.filters.http.router", router)}, nil
+	filters = append(append(filters, upgrade, cors, check), size...)
+	return append(filters, trailers, httpFilter("envoy.filters.http.router", router)), nil
 }
 
+// untrustedForwarded matches the names that begin with forwardedPrefix, but x-forwarded-for
+// and x-forwarded-proto. RE2 has no other way to leave words out.
+const (
+	forwardedPrefix    = "x-forwarded-"
+	untrustedForwarded = `x-forwarded-(([^fp]|f[^o]|fo[^r]|for.|p[^r]|pr[^o]|pro[^t]|prot[^o]|proto.).*|f|fo|p|pr|pro|prot)?`
+)
+
 // doorMutations removes what a caller may not say before anything reads it, also on
-// routes that end without a check.
-func doorMutations(claimPrefix string) ([]*corev3.TypedExtensionConfig, error) {
+// routes that end without a check, and notes by what the route table is found. Behind
+// trusted proxies it leaves what they add to, and no other header that begins as those.
+func doorMutations(claimPrefix string, trustedHops int) ([]*corev3.TypedExtensionConfig, error) {
 	var config headermutationv3.HeaderMutation
 	for _, prefix := range slices.Concat(contract.DoorPrefixes(), []string{claimPrefix}) {
+		names := beginning(prefix, true)
+		if trustedHops > 0 && prefix == forwardedPrefix {
+			names = matching(untrustedForwarded)
+		}
 		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
-				KeyMatcher: beginning(prefix, true),
+				KeyMatcher: names,
 			}},
 		})
 	}
@@ -138,6 +184,11 @@ func doorMutations(claimPrefix string) ([]*corev3.TypedExtensionConfig, error) {
 			Action: &mutationv3.HeaderMutation_Remove{Remove: name},
 		})
 	}
+	config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{
+		Action: &mutationv3.HeaderMutation_Append{
+			Append: header(headerShard, shardFormat, corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD),
+		},
+	})
 	typed, err := pack(&config)
 	if err != nil {
 		return nil, fmt.Errorf("early header mutation: %w", err)

@@ -30,6 +30,11 @@ func described() *catalog.API {
 	return api
 }
 
+// atDocument are the routes of the virtual host in which an API's document is found.
+func atDocument(res Resources, api *catalog.API) []*routev3.Route {
+	return routerOf(res).table("example.com", api.MetadataPath()).GetVirtualHosts()[0].GetRoutes()
+}
+
 func body(t *testing.T, r *routev3.Route) map[string]any {
 	t.Helper()
 	var got map[string]any
@@ -46,7 +51,7 @@ func TestMetadataRoute(t *testing.T) {
 	api := described()
 	greedy := literalAPI("greedy", "/.well-known/oauth-protected-resource/orders", "http://b", "*")
 	res := mustTranslate(t, literal(greedy, api))
-	routes := res.Routes[0].GetVirtualHosts()[0].GetRoutes()
+	routes := atDocument(res, api)
 	r := routes[0]
 	if r.GetName() != "orders" || r.GetMatch().GetPath() != "/.well-known/oauth-protected-resource/orders" || len(r.GetMatch().GetHeaders()) != 0 {
 		t.Fatalf("the first route is %v", r)
@@ -81,7 +86,7 @@ func TestMetadataOfPublicAPI(t *testing.T) {
 	api.ProtectedResource = true
 	api.External = []string{"https://api.example.com"}
 	api.Operations = []*catalog.Operation{{Methods: []string{"GET"}, Public: true}}
-	r := mustTranslate(t, literal(api)).Routes[0].GetVirtualHosts()[0].GetRoutes()[0]
+	r := atDocument(mustTranslate(t, literal(api)), api)[0]
 	if r.GetMatch().GetPath() != "/.well-known/oauth-protected-resource" {
 		t.Fatalf("the first route is %v", r)
 	}
@@ -97,7 +102,7 @@ func TestMetadataForPages(t *testing.T) {
 	api := described()
 	api.CORS = openAPI().CORS
 	api.CORS.Credentials = true
-	routes := mustTranslate(t, literal(api)).Routes[0].GetVirtualHosts()[0].GetRoutes()
+	routes := atDocument(mustTranslate(t, literal(api)), api)
 	for i, origin := range api.CORS.Origins {
 		r := routes[i]
 		headers := make(map[string]string)
@@ -131,8 +136,9 @@ func TestMetadataTooLong(t *testing.T) {
 		api.Operations[0].AllScopes = append(api.Operations[0].AllScopes, fmt.Sprintf("orders.%d", i))
 	}
 	res := mustTranslate(t, literal(api))
-	if size := len(res.Routes[0].GetVirtualHosts()[0].GetRoutes()[0].GetDirectResponse().GetBody().GetInlineString()); size <= 4096 || size > int(res.Routes[0].GetMaxDirectResponseBodySizeBytes().GetValue()) {
-		t.Errorf("a document of %d bytes under a limit of %v", size, res.Routes[0].GetMaxDirectResponseBodySizeBytes())
+	limit := routerOf(res).table("example.com", api.MetadataPath()).GetMaxDirectResponseBodySizeBytes().GetValue()
+	if size := len(atDocument(res, api)[0].GetDirectResponse().GetBody().GetInlineString()); size <= 4096 || size > int(limit) {
+		t.Errorf("a document of %d bytes under a limit of %d", size, limit)
 	}
 	api.Operations[0].AllScopes = append(api.Operations[0].AllScopes, strings.Repeat("x", maxDocumentBytes))
 	if _, err := Translate(literal(api), "edge"); err == nil || !strings.Contains(err.Error(), "api orders: resource metadata: ") {

@@ -30,6 +30,9 @@ func (res Resources) messages() map[string]message {
 	for _, l := range res.Listeners {
 		all["listener "+l.GetName()] = l
 	}
+	for _, s := range res.Scopes {
+		all["scope "+s.GetName()] = s
+	}
 	for _, rc := range res.Routes {
 		all["routes "+rc.GetName()] = rc
 	}
@@ -71,6 +74,13 @@ func TestTranslateGolden(t *testing.T) {
 	for _, rc := range res.Routes {
 		got.Files = append(got.Files, txtar.File{Name: "routes " + rc.GetName(), Data: indented(t, rc)})
 	}
+	var scopes bytes.Buffer
+	for _, s := range res.Scopes {
+		if table := s.GetRouteConfigurationName(); table != "edge/*" { // nobody's buckets are many
+			fmt.Fprintf(&scopes, "%s: %s\n", s.GetName(), table)
+		}
+	}
+	got.Files = append(got.Files, txtar.File{Name: "scopes", Data: scopes.Bytes()})
 	golden(t, "testdata/small.txtar", txtar.Format(got))
 }
 
@@ -156,28 +166,44 @@ func TestPackIsDeterministic(t *testing.T) {
 func TestOneChange(t *testing.T) {
 	t.Parallel()
 	before := mustTranslate(t, compile(t, small())).bytes(t)
+	// The table of the segment orders of any host, and that of a host of which another API
+	// takes all segments that are not its own.
+	at := func(host, segment string) string { return fmt.Sprintf("routes edge/%d", place{host, segment}.table()) }
+	orders := []string{"routes edge/*354", at("[2001:db8::1]", "")}
+	const documents = "routes edge/*706" // the table of .well-known
 	tests := map[string]struct {
 		change func(*catalog.Catalogue)
 		want   []string
 	}{
 		"base path": {
 			func(c *catalog.Catalogue) { c.API("orders").BasePath = "/o" },
-			[]string{"routes edge"},
+			append([]string{"+routes edge/*111", "scope */111", documents}, orders...),
 		},
 		"backend path": {
-			func(c *catalog.Catalogue) { c.API("billing").Backend.URL.Path = "/v3" },
-			[]string{"routes edge"},
+			func(c *catalog.Catalogue) { c.API("billing").Backends[0].URL.Path = "/v3" },
+			[]string{at("api.example.com", "billing")},
 		},
 		"timeout": {
-			func(c *catalog.Catalogue) { c.API("orders").Backend.Timeout++ },
-			[]string{"routes edge"},
+			func(c *catalog.Catalogue) { c.API("orders").Backends[0].Timeout++ },
+			orders,
 		},
 		"backend": {
-			func(c *catalog.Catalogue) { c.API("billing").Backend.URL.Host = "billing-2.internal" },
+			func(c *catalog.Catalogue) { c.API("billing").Backends[0].URL.Host = "billing-2.internal" },
 			[]string{
 				"+cluster https://billing-2.internal:443?ca_file=/etc/durward/backends.pem",
 				"-cluster https://billing.internal:443?ca_file=/etc/durward/backends.pem",
-				"routes edge",
+				at("api.example.com", "billing"),
+			},
+		},
+		"weight": {
+			func(c *catalog.Catalogue) { c.API("catalog").Backends[0].Weight-- },
+			[]string{at("api.example.com", "catalog")},
+		},
+		"protocol of one of two": {
+			func(c *catalog.Catalogue) { c.API("catalog").Backends[1].Protocol = catalog.HTTP1 },
+			[]string{
+				"+cluster http://green.internal:8080", "-cluster http://green.internal:8080?protocol=h2",
+				at("api.example.com", "catalog"),
 			},
 		},
 		"claim": {
@@ -192,15 +218,15 @@ func TestOneChange(t *testing.T) {
 		},
 		"pages": {
 			func(c *catalog.Catalogue) { c.API("billing").CORS = openAPI().CORS },
-			[]string{"routes edge"},
+			[]string{at("api.example.com", "billing")},
 		},
 		"no pages": {
 			func(c *catalog.Catalogue) { c.API("orders").CORS = nil },
-			[]string{"routes edge"},
+			append([]string{documents}, orders...),
 		},
 		"protected resource": {
 			func(c *catalog.Catalogue) { c.API("billing").ProtectedResource = true },
-			[]string{"routes edge"},
+			[]string{"+" + at("api.example.com", ".well-known"), "+scope api.example.com/.well-known"},
 		},
 		"shadow": {
 			func(c *catalog.Catalogue) { c.API("orders").Shadow = true },
@@ -216,7 +242,7 @@ func TestOneChange(t *testing.T) {
 		},
 		"policy that preflights tell": {
 			func(c *catalog.Catalogue) { c.API("orders").Operations[0].Methods = []string{"POST"} },
-			[]string{"routes edge"},
+			orders,
 		},
 	}
 	for name, tt := range tests {
@@ -249,6 +275,12 @@ func TestOneChange(t *testing.T) {
 	}
 }
 
+func changed(change func(*catalog.API)) *catalog.API {
+	a := literalAPI("a", "/", "http://b", "*")
+	change(a)
+	return a
+}
+
 func TestTranslateRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -258,11 +290,13 @@ func TestTranslateRefuses(t *testing.T) {
 		{"unknown gateway", "egde", `no gateway is named "egde"; there is: edge`, literal()},
 		{"zero check timeout", "edge", "check_timeout is not positive", &catalog.Catalogue{Gateways: literal().Gateways}},
 		{"zero claim prefix", "edge", "headers.prefix is empty", &catalog.Catalogue{Gateways: literal().Gateways, CheckTimeout: time.Second}},
-		{"zero backend timeout", "edge", "api a: backend.timeout is not positive", literal(func() *catalog.API {
-			a := literalAPI("a", "/", "http://b", "*")
-			a.Backend.Timeout = 0
-			return a
-		}())},
+		{"zero backend timeout", "edge", "api a: backend.timeout is not positive", literal(changed(func(a *catalog.API) { a.Backends[0].Timeout = 0 }))},
+		{"no backend", "edge", "api a: there is no backend", literal(changed(func(a *catalog.API) { a.Backends = nil }))},
+		{"negative timeout of calls", "edge", "api a: backend.timeout is not positive", literal(changed(func(a *catalog.API) {
+			a.Backends[0].Timeout, a.Backends[0].Protocol = -1, catalog.GRPC
+		}))},
+		{"negative idle timeout", "edge", "api a: backend.idle_timeout", literal(changed(func(a *catalog.API) { a.Backends[0].IdleTimeout = -1 }))},
+		{"no weight", "edge", "api a: backends: a weight is not positive", literal(changed(func(a *catalog.API) { a.Backends = append(a.Backends, a.Backends[0]) }))},
 		{"ftp backend", "edge", `api a: backend: scheme "ftp"`, literal(literalAPI("a", "/", "ftp://b", "*"))},
 		{"backend without host", "edge", "api a: backend: http:///x has no host", literal(literalAPI("a", "/", "http:///x", "*"))},
 		{"backend port", "edge", "api a: backend:", literal(literalAPI("a", "/", "http://b:99999", "*"))},

@@ -20,9 +20,10 @@ func TestCatalogueRoutesAsEnvoyDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := routerOf(res)
 		for _, host := range callHosts {
 			for _, path := range callPaths {
-				want, _ := choose(t, res.Routes[0], host, path)
+				want, _ := r.choose(t, host, path)
 				got := contract.NoAPI
 				if api := cat.Route(host, path); api != nil {
 					got = api.Name
@@ -58,10 +59,11 @@ func TestCatalogueRoutesMetadataAsEnvoyDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := routerOf(res)
 		for _, host := range callHosts {
 			for _, base := range append(callPaths, "") {
 				path := "/.well-known/oauth-protected-resource" + base
-				want, _ := choose(t, res.Routes[0], host, path)
+				want, _ := r.choose(t, host, path)
 				got := contract.NoAPI
 				if api := cat.Route(host, path); api != nil {
 					got = api.Name

@@ -2,13 +2,14 @@ package envoy
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/durward/durward/policy/catalog"
@@ -17,148 +18,128 @@ import (
 
 const anyHost = "*"
 
-// table is one route table before it is written.
-type table struct {
-	name string
-	apis []*catalog.API
+// rule is what Envoy is told of one API for paths that begin alike. Rules are compared by
+// pointer: see written.
+type rule struct {
+	name, basePath string
+	hosts          []string
+	// segment is where its paths begin; "" is anywhere.
+	segment string
+	// answered says that Envoy answers itself, and so before any API's other rules are tried.
+	answered bool
+	routes   []*routev3.Route
 }
 
-// tables decides which API goes in which table: for now, all in the one that the
-// listener names. Nothing else in this package knows how they are spread.
-func tables(cat *catalog.Catalogue, gw *catalog.Gateway) []table {
-	return []table{{name: tableName(gw), apis: cat.APIs}}
+// equal reports whether Envoy is told the same by both.
+func (r *rule) equal(other *rule) bool {
+	return r.name == other.name && r.basePath == other.basePath && slices.Equal(r.hosts, other.hosts) &&
+		r.segment == other.segment && r.answered == other.answered &&
+		slices.EqualFunc(r.routes, other.routes, func(a, b *routev3.Route) bool { return proto.Equal(a, b) })
 }
 
-func tableName(gw *catalog.Gateway) string { return gw.Name }
-
-// written are the routes of one API.
+// written is one API as Envoy is told of it. Its rules are apart so that a table has but the
+// one that its requests can meet.
 type written struct {
-	// documents are what Envoy answers itself; they are tried before any API's others.
-	documents, others []*routev3.Route
+	rules    []*rule
+	clusters []string
 }
 
-func write(apis []*catalog.API) (map[*catalog.API]written, error) {
-	all := make(map[*catalog.API]written, len(apis))
-	for _, api := range apis {
-		documents, err := metadataRoutes(api)
-		if err != nil {
-			return nil, fmt.Errorf("api %s: %w", api.Name, err)
-		}
-		others, err := apiRoutes(api)
-		if err != nil {
-			return nil, fmt.Errorf("api %s: %w", api.Name, err)
-		}
-		all[api] = written{documents, others}
+// write takes nothing but the API: what it wrote is kept for as long as the API is the
+// same. A rule that says what one of former, which may be nil, did is that one.
+func write(api *catalog.API, former *written) (*written, error) {
+	forwarding, err := apiRoutes(api)
+	if err != nil {
+		return nil, fmt.Errorf("api %s: %w", api.Name, err)
 	}
-	return all, nil
+	documents, err := metadataRoutes(api)
+	if err != nil {
+		return nil, fmt.Errorf("api %s: %w", api.Name, err)
+	}
+	w := new(written)
+	add := func(path string, answered bool, routes []*routev3.Route) {
+		r := &rule{api.Name, api.BasePath, api.Hosts, segmentOf(path), answered, routes}
+		if former != nil {
+			if i := slices.IndexFunc(former.rules, r.equal); i >= 0 {
+				r = former.rules[i]
+			}
+		}
+		w.rules = append(w.rules, r)
+	}
+	add(api.BasePath, false, forwarding)
+	if len(documents) > 0 {
+		add(api.MetadataPath(), true, documents)
+	}
+	for _, b := range api.Backends {
+		w.clusters = append(w.clusters, clusterName(b))
+	}
+	return w, nil
 }
 
-// routeTable writes a table with one virtual host for every host that an API names,
-// and one for all other hosts.
-func routeTable(t table) (*routev3.RouteConfiguration, error) {
-	routes, err := write(t.apis)
-	if err != nil {
-		return nil, err
-	}
-	last, err := catchAll()
-	if err != nil {
-		return nil, err
-	}
-	hosts := []string{anyHost}
-	for _, api := range t.apis {
-		hosts = append(hosts, api.Hosts...)
-	}
-	slices.Sort(hosts)
+// routeTable writes a table with a virtual host for each host it has APIs of, and one for
+// all other hosts.
+func routeTable(t table, last *routev3.Route, filters map[string]*anypb.Any) *routev3.RouteConfiguration {
 	rc := &routev3.RouteConfiguration{
 		Name:                           t.name,
 		RequestHeadersToRemove:         envoyOnly(),
 		MaxDirectResponseBodySizeBytes: wrapperspb.UInt32(maxDocumentBytes),
+		TypedPerFilterConfig:           filters,
 	}
-	for _, host := range slices.Compact(hosts) {
+	byHost := map[string][]*rule{anyHost: nil}
+	for _, p := range t.parts {
+		byHost[p.host] = append(byHost[p.host], p.rules...)
+	}
+	for _, host := range slices.Sorted(maps.Keys(byHost)) {
 		vh := &routev3.VirtualHost{Name: host, Domains: []string{host}}
-		apis := serving(host, t.apis)
-		for _, api := range firstOfPath(apis, func(a *catalog.API) bool { return routes[a].documents != nil }) {
-			vh.Routes = append(vh.Routes, routes[api].documents...)
-		}
-		for _, api := range firstOfPath(apis, func(*catalog.API) bool { return true }) {
-			vh.Routes = append(vh.Routes, routes[api].others...)
+		for _, r := range serving(host, byHost[host]) {
+			vh.Routes = append(vh.Routes, r.routes...)
 		}
 		vh.Routes = append(vh.Routes, last)
 		rc.VirtualHosts = append(rc.VirtualHosts, vh)
 	}
-	return rc, nil
+	return rc
 }
 
-// serving lists the APIs of a virtual host in the order in which Envoy tries them. Envoy
-// looks at one virtual host alone, so that each repeats the APIs of wider hosts. The
-// longest base path comes first; of those that share one, the one with the most specific
-// host.
-func serving(host string, apis []*catalog.API) []*catalog.API {
-	rank := make(map[*catalog.API]int)
-	var list []*catalog.API
-	for _, api := range apis {
-		for _, pattern := range api.Hosts {
-			if covers(pattern, host) {
-				rank[api] = max(rank[api], 1+specificity(pattern))
-			}
-		}
-		if rank[api] > 0 {
-			list = append(list, api)
+// serving lists the rules of a virtual host in the order in which Envoy tries them. Envoy
+// looks at one virtual host alone, so that each repeats the rules of wider hosts. What Envoy
+// answers itself comes first, then the longest base path; of those that share one there is
+// that with the most specific host alone: the others are not reachable.
+func serving(host string, rules []*rule) []*rule {
+	rank := make(map[*rule]int)
+	var list []*rule
+	for _, r := range rules {
+		if rank[r] = catalog.HostRank(r.hosts, host); rank[r] > 0 {
+			list = append(list, r)
 		}
 	}
-	slices.SortFunc(list, func(a, b *catalog.API) int {
+	slices.SortFunc(list, func(a, b *rule) int {
+		if a.answered != b.answered {
+			if a.answered {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(
-			cmp.Compare(len(b.BasePath), len(a.BasePath)),
-			cmp.Compare(a.BasePath, b.BasePath),
+			cmp.Compare(len(b.basePath), len(a.basePath)),
+			cmp.Compare(a.basePath, b.basePath),
 			cmp.Compare(rank[b], rank[a]),
-			cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.name, b.name),
 		)
 	})
-	return list
-}
-
-// firstOfPath leaves, of those that share a base path, the first that has something
-// there: the others are not reachable.
-func firstOfPath(apis []*catalog.API, has func(*catalog.API) bool) []*catalog.API {
-	list := slices.DeleteFunc(slices.Clone(apis), func(a *catalog.API) bool { return !has(a) })
-	return slices.CompactFunc(list, func(a, b *catalog.API) bool { return a.BasePath == b.BasePath })
-}
-
-// covers reports whether each host that the pattern host stands for also matches
-// pattern.
-func covers(pattern, host string) bool {
-	if pattern == anyHost || pattern == host {
-		return true
-	}
-	suffix, wildcard := strings.CutPrefix(pattern, "*")
-	return wildcard && len(host) > len(suffix) && strings.HasSuffix(strings.TrimPrefix(host, "*"), suffix)
-}
-
-// specificity orders the patterns that cover one host: exact hosts, then wildcards by
-// length, then any host.
-func specificity(pattern string) int {
-	switch {
-	case pattern == anyHost:
-		return 0
-	case strings.HasPrefix(pattern, "*"):
-		return len(pattern)
-	default:
-		return 1 << 10 // longer than any host name
-	}
+	return slices.CompactFunc(list, func(a, b *rule) bool { return a.answered == b.answered && a.basePath == b.basePath })
 }
 
 // apiRoutes writes an API's two routes, for the base path itself and for what lies
 // below it. One prefix route would not do: it matches /ordersX, or rewrites /orders/7
 // to //7.
 func apiRoutes(api *catalog.API) ([]*routev3.Route, error) {
-	if api.Backend.Timeout <= 0 { // which Envoy takes for none
-		return nil, errors.New("backend.timeout is not positive")
+	if err := checkBackends(api.Backends); err != nil {
+		return nil, err
 	}
 	config, err := checkedAs(api.Name)
 	if err != nil {
 		return nil, err
 	}
-	root := api.Backend.URL.EscapedPath()
+	root := api.Backends[0].URL.EscapedPath()
 	below := strings.TrimRight(root, "/") + "/"
 	if root == "" {
 		root = "/"
@@ -179,29 +160,10 @@ func apiRoutes(api *catalog.API) ([]*routev3.Route, error) {
 	if err := allowPages(api, routes); err != nil {
 		return nil, err
 	}
-	for _, r := range routes {
-		if err := r.ValidateAll(); err != nil {
-			return nil, err
-		}
+	if err := allowStreams(api, routes); err != nil {
+		return nil, err
 	}
 	return routes, nil
-}
-
-// forward sends a request to the backend under the backend's own host, which is what
-// its virtual hosts and certificate are made for; x-forwarded-host tells the caller's.
-// Nothing is retried: only the backend knows what may be done twice.
-func forward(api *catalog.API, rewrite string) *routev3.Route_Route {
-	action := &routev3.RouteAction{
-		ClusterSpecifier:     &routev3.RouteAction_Cluster{Cluster: clusterName(api.Backend)},
-		HostRewriteSpecifier: &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: api.Backend.URL.Host},
-		AppendXForwardedHost: true,
-		PrefixRewrite:        rewrite,
-		Timeout:              durationpb.New(api.Backend.Timeout),
-	}
-	if api.Backend.Timeout > streamIdle {
-		action.IdleTimeout = durationpb.New(api.Backend.Timeout)
-	}
-	return &routev3.Route_Route{Route: action}
 }
 
 // catchAll ends a virtual host. Envoy's filters skip requests that match no route, so
@@ -221,5 +183,5 @@ func catchAll() (*routev3.Route, error) {
 
 // envoyOnly lists what Envoy adds for its own kind and backends have no use for.
 func envoyOnly() []string {
-	return []string{"x-envoy-external-address", "x-envoy-internal"}
+	return []string{"x-envoy-external-address", "x-envoy-internal", headerShard}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"pgregory.net/rapid"
 
 	"github.com/durward/durward/policy/catalog"
@@ -22,40 +21,6 @@ func wholeMatch(t *testing.T, expression string) *regexp.Regexp {
 		t.Fatal(err)
 	}
 	return re
-}
-
-// choose does what Envoy does with host and path: an exact virtual host, else the
-// longest wildcard, else any; in it the first route that matches.
-func choose(t *rapid.T, rc *routev3.RouteConfiguration, host, path string) (route *routev3.Route, rewritten string) {
-	var chosen *routev3.VirtualHost
-	best := -1
-	for _, vh := range rc.GetVirtualHosts() {
-		d, score := vh.GetDomains()[0], -1
-		switch {
-		case d == host:
-			score = 1000
-		case d == "*":
-			score = 0
-		case strings.HasPrefix(d, "*") && len(host) > len(d)-1 && strings.HasSuffix(host, d[1:]):
-			score = len(d)
-		}
-		if score > best {
-			chosen, best = vh, score
-		}
-	}
-	for _, r := range chosen.GetRoutes() {
-		if len(r.GetMatch().GetHeaders()) > 0 { // for pages of other origins
-			continue
-		}
-		if r.GetMatch().GetPath() == path {
-			return r, r.GetRoute().GetPrefixRewrite()
-		}
-		if prefix := r.GetMatch().GetPrefix(); prefix != "" && strings.HasPrefix(path, prefix) {
-			return r, r.GetRoute().GetPrefixRewrite() + path[len(prefix):]
-		}
-	}
-	t.Fatalf("no route for %s%s", host, path)
-	return nil, ""
 }
 
 // expected is the rule in the catalogue's own words: of the APIs that serve the host
@@ -99,7 +64,7 @@ func drawAPIs(t *rapid.T) []*catalog.API {
 	taken := make(map[string]bool)
 	var apis []*catalog.API
 	for i := range rapid.IntRange(0, 8).Draw(t, "apis") {
-		api := &catalog.API{Name: fmt.Sprintf("api-%d", i), BasePath: rapid.SampledFrom(basePaths).Draw(t, "base")}
+		api := &catalog.API{Name: fmt.Sprintf("api-%d", i), BasePath: rapid.SampledFrom(basePaths).Draw(t, "base"), Gateways: []*catalog.Gateway{literalEdge}}
 		for _, h := range rapid.SliceOfNDistinct(rapid.SampledFrom(hostPatterns), 1, 3, rapid.ID).Draw(t, "hosts") {
 			if !taken[h+api.BasePath] {
 				taken[h+api.BasePath] = true
@@ -110,10 +75,11 @@ func drawAPIs(t *rapid.T) []*catalog.API {
 		if err != nil {
 			t.Fatal(err)
 		}
-		api.Backend = catalog.Backend{URL: u, Timeout: time.Duration(rapid.IntRange(1, 3600).Draw(t, "s")) * time.Second}
+		b := catalog.Backend{URL: u, Timeout: time.Duration(rapid.IntRange(1, 3600).Draw(t, "s")) * time.Second}
 		if u.Scheme == "https" && rapid.Bool().Draw(t, "own authority") {
-			api.Backend.CAFile = "/ca.pem"
+			b.TLS.CAFile = "/ca.pem"
 		}
+		api.Backends = []catalog.Backend{b}
 		if len(api.Hosts) > 0 {
 			apis = append(apis, api)
 		}
@@ -129,9 +95,10 @@ func TestRoutesChooseTheLongestBasePath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := routerOf(res)
 		for _, host := range callHosts {
 			for _, path := range callPaths {
-				route, rewritten := choose(t, res.Routes[0], host, path)
+				route, rewritten := r.choose(t, host, path)
 				api := expected(cat.APIs, host, path)
 				if api == nil {
 					if route.GetName() != contract.NoAPI || route.GetRoute() != nil {
@@ -139,12 +106,12 @@ func TestRoutesChooseTheLongestBasePath(t *testing.T) {
 					}
 					continue
 				}
-				if route.GetName() != api.Name || route.GetRoute().GetCluster() != clusterName(api.Backend) {
+				if route.GetName() != api.Name || route.GetRoute().GetCluster() != clusterName(api.Backends[0]) {
 					t.Fatalf("%s%s goes to %s, not to %s", host, path, route.GetName(), api.Name)
 				}
-				want := api.Backend.URL.Path + strings.TrimPrefix(path, strings.TrimSuffix(api.BasePath, "/"))
+				want := api.Backends[0].URL.Path + strings.TrimPrefix(path, strings.TrimSuffix(api.BasePath, "/"))
 				if path == api.BasePath {
-					want = api.Backend.URL.Path
+					want = api.Backends[0].URL.Path
 				}
 				if want == "" {
 					want = "/"
@@ -162,7 +129,7 @@ func TestLongTimeoutOutlivesIdleTimeout(t *testing.T) {
 	t.Parallel()
 	for timeout, want := range map[time.Duration]time.Duration{time.Second: 0, streamIdle: 0, time.Hour: time.Hour} {
 		api := literalAPI("slow", "/", "http://b", "*")
-		api.Backend.Timeout = timeout
+		api.Backends[0].Timeout = timeout
 		action := forward(api, "/").Route
 		if got := action.GetIdleTimeout().AsDuration(); got != want || action.GetTimeout().AsDuration() != timeout {
 			t.Errorf("timeout %v: idle timeout %v, want %v", timeout, got, want)

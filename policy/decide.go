@@ -131,9 +131,10 @@ func (j *judgement) shadowAPI() *catalog.API {
 func (j *judgement) findOperation() contract.Reason {
 	j.match = j.d.API.Match(j.request.Method, j.target.path)
 	// A backend that decodes may take another spelling for another operation, which the
-	// caller must not choose: there is no operation for such a path.
+	// caller must not choose: there is no operation for such a path. Nor may the spelling
+	// choose the API; the route's own is no measure, for its gateway need not serve all.
 	if canonical := catalog.CanonicalPath(j.target.path); canonical != j.target.path {
-		if j.cat.Route(j.target.host, canonical) != j.d.API || j.d.API.Match(j.request.Method, canonical).Operation != j.match.Operation {
+		if j.cat.Route(j.target.host, canonical) != j.cat.Route(j.target.host, j.target.path) || j.d.API.Match(j.request.Method, canonical).Operation != j.match.Operation {
 			j.match = catalog.Match{}
 		}
 	}

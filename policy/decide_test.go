@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"pgregory.net/rapid"
 
@@ -103,6 +104,27 @@ func get(change func(*policy.Request)) policy.Request {
 		change(&r)
 	}
 	return r
+}
+
+// An API inside another's paths that only some gateways serve: elsewhere the wider one
+// answers, under every spelling.
+func TestDecideBesideNarrowerAPI(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	narrow := proto.Clone(cfg.Apis[0]).(*durwardv1.API)
+	narrow.Name, narrow.Frontend.Path, narrow.Gateways = "inner", "/orders/by:", []string{"inner"}
+	cfg.Apis = append(cfg.Apis, narrow)
+	cfg.Apis[0].Operations[0].Path = "/**"
+	cfg.Gateways = append(cfg.Gateways, &durwardv1.Gateway{Name: "inner", Listen: "127.0.0.1:10001", Url: "http://127.0.0.1:10001"})
+	cat := compile(t, cfg)
+	for path, want := range map[string]contract.Reason{
+		"/orders/by:/a,b": "", "/orders/by:/a%2Cb": "", "/orders/by%3A/a": contract.OperationUnknown, "/orders/by%3A": contract.OperationUnknown,
+	} {
+		d := policy.Decide(cat, get(func(r *policy.Request) { r.Path = path }), policy.Witness{Verify: believed(nil), Now: clock}, nil)
+		if d.Reason != want {
+			t.Errorf("%s: %q, want %q", path, d.Reason, want)
+		}
+	}
 }
 
 func TestDecideReasons(t *testing.T) {

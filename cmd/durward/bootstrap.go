@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,7 +16,7 @@ import (
 )
 
 func newBootstrap() *cobra.Command {
-	var path, gateway string
+	var path, gateway, secrets string
 	var o envoy.BootstrapOptions
 	cmd := &cobra.Command{
 		Use:     "bootstrap",
@@ -25,6 +28,11 @@ func newBootstrap() *cobra.Command {
 			cat, _, err := serve.Load(path)
 			if err != nil {
 				return err
+			}
+			if secrets != "" {
+				if err := writeSecrets(cat, secrets); err != nil {
+					return err
+				}
 			}
 			if gateway == "" {
 				gateway, err = onlyGateway(cat)
@@ -46,8 +54,28 @@ func newBootstrap() *cobra.Command {
 	cmd.Flags().StringVar(&gateway, "gateway", "", "name of the gateway (default: the only one)")
 	cmd.Flags().StringVar(&o.NodeID, "node-id", "", "name of this Envoy among those of its gateway (default: the gateway's name)")
 	cmd.Flags().StringVar(&o.Admin, "admin", "127.0.0.1:9901", "address of Envoy's admin port: loopback, or unix:/path")
+	cmd.Flags().StringVar(&secrets, "secrets-dir", "", "also write to this directory what belongs into secrets_dir, by which Envoy watches its certificate files")
 	completeFlag(cmd, "gateway", offer(gatewayNames))
 	return cmd
+}
+
+// writeSecrets writes what Envoy finds in secrets_dir. It names files, and is for everybody
+// to read.
+func writeSecrets(cat *catalog.Catalogue, dir string) error {
+	files, err := envoy.Secrets(cat)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return errors.New("no listener's tls.envoy has a secrets_dir; without one Envoy needs nothing there")
+	}
+	for name, text := range files {
+		//nolint:gosec // see above: Envoy runs as another user
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func onlyGateway(cat *catalog.Catalogue) (string, error) {

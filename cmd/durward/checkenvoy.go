@@ -60,8 +60,12 @@ func (v validator) validate(ctx context.Context, r *source.Report) error {
 // say whose a file is.
 func blamed(cat *catalog.Catalogue, gw *catalog.Gateway, words string) catalog.Position {
 	for _, api := range cat.APIs {
-		if file := api.Backend.CAFile; file != "" && strings.Contains(words, file) {
-			return api.At
+		for _, b := range api.Backends {
+			for _, file := range []string{b.TLS.CAFile, b.TLS.CertFile, b.TLS.KeyFile} {
+				if file != "" && strings.Contains(words, file) {
+					return api.At
+				}
+			}
 		}
 	}
 	return gw.At

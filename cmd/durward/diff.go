@@ -37,14 +37,16 @@ func newDiff() *cobra.Command {
 		Short: "Show who may call what that could not before, and the reverse",
 		Long: `Compares the access that two configurations give, each a file or a directory: grants,
 applications and their client ids, operations, scopes, public operations, required claims,
-rules, step-up, token policies, hosts, denials and shadow mode. A line is widened if more
-may be called by more, narrowed if less, changed if both or if it cannot be told: rules are
-compared by their text. Backends, gateways and headers are not compared, nor which API a
-request reaches where several match.
+rules, step-up, token policies, hosts, gateways, websockets, cors, denials and shadow mode.
+A line is widened if more may be called by more, narrowed if less, changed if both or if it
+cannot be told: rules are compared by their text, a ca_file of an authorization server by
+its name. Not compared are: which API a request reaches where several match; a gateway's
+address, tls and trusted_hops; listeners, with foreign_envoy; backends, headers and
+forward_authorization; what is in files that the configuration names.
 
 -o json prints one object: old and new, the revisions; widened, narrowed and changed, how
 many differences there are; differences, a list of { direction, api, operations, callers,
-changes, file, line }, where an empty api is every API, empty operations all of the API's, and
+changes, file, line }, where an empty api is every API or all of a gateway, empty operations all of the API's, and
 empty callers all who may call; omitted, omitted_operations and omitted_callers, how many were
 left out of long lists. Each of changes has direction, what, before and after.
 

@@ -27,9 +27,10 @@ configuration is read at once, and with SIGHUP: it applies whole, or the old one
 serving. Write a new file and rename it, as editors do, and no half of it is ever read.
 SIGTERM drains. Logs are JSON lines on standard error, one for each decision.
 
-With --last-good a copy of what was accepted last is kept in a directory. Where the
-present configuration is rejected at the start, that copy serves, degraded, until a good
-one comes. It holds the paths of secrets, and no secret.
+With --last-good a copy of what was accepted last is kept in a directory, in which nobody
+but durward and root may write, nor put another in its place. Where the present
+configuration is rejected at the start, that copy serves, degraded, until a good one comes.
+It holds the paths of secrets, and no secret.
 
 Exit code 3 if the configuration is invalid or missing, 1 if a port is busy.`,
 		Example: "  durward serve -c durward.yaml --last-good last-good",

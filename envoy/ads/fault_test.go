@@ -21,7 +21,7 @@ func many(n int) (all []*durwardv1.API) {
 }
 
 // current waits until n Envoys have all that is published, and returns how long that took.
-func (c *controlPlane) current(t *testing.T, n int) time.Duration {
+func (c *controlPlane) current(t testing.TB, n int) time.Duration {
 	t.Helper()
 	began := time.Now()
 	eventually(t, fmt.Sprintf("%d envoys are current", n), func() bool {
@@ -58,6 +58,12 @@ func testReconnectStorm(t *testing.T) {
 	for i := range robots {
 		robots[i] = newRobot(fmt.Sprintf("envoy-%d", i), nil)
 	}
+	alone := newRobot("envoy-0", nil)
+	stop := alone.start(t, first.addr)
+	one := first.current(t, 1)
+	stop()
+	eventually(t, "it is gone", func() bool { return len(first.Status().Envoys) == 0 })
+	sent := sum(t, first.registry, "durward_xds_resources_sent_total")
 	start(first)
 	fresh := first.current(t, envoys)
 	perEnvoy := robots[0].total()
@@ -66,7 +72,7 @@ func testReconnectStorm(t *testing.T) {
 			t.Errorf("%s was sent %d resources, another %d", r.node.GetId(), n, perEnvoy)
 		}
 	}
-	if n := sum(t, first.registry, "durward_xds_resources_sent_total"); n != float64(envoys*perEnvoy) {
+	if n := sum(t, first.registry, "durward_xds_resources_sent_total") - sent; n != float64(envoys*perEnvoy) {
 		t.Errorf("%v resources sent in place of %d", n, envoys*perEnvoy)
 	}
 	for _, stop := range stops {
@@ -78,6 +84,10 @@ func testReconnectStorm(t *testing.T) {
 
 	second := startControlPlane(t)
 	second.publish(t, many(300)...)
+	stop = alone.start(t, second.addr)
+	oneAgain := second.current(t, 1)
+	stop()
+	eventually(t, "it is gone", func() bool { return len(second.Status().Envoys) == 0 })
 	start(second)
 	again := second.current(t, envoys)
 	if n := sum(t, second.registry, "durward_xds_resources_sent_total"); n != 0 {
@@ -86,7 +96,7 @@ func testReconnectStorm(t *testing.T) {
 	if fresh > within || again > within {
 		t.Errorf("%d new Envoys took %v, coming back %v", envoys, fresh, again)
 	}
-	t.Logf("%d new Envoys took %v, coming back %v", envoys, fresh, again)
+	t.Logf("%d new Envoys took %v (one: %v), coming back %v (one: %v)", envoys, fresh, one, again, oneAgain)
 	for _, stop := range stops[1:] {
 		stop()
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/durward/durward/envoy"
@@ -20,7 +19,7 @@ type edition struct {
 	// cat is what was translated: APIs that are parked are as they were before in it,
 	// or missing.
 	cat  *catalog.Catalogue
-	snap *cachev3.Snapshot
+	snap *snapshot
 }
 
 func (e *edition) versions(typeURL string) map[string]string { return e.snap.GetVersionMap(typeURL) }
@@ -36,32 +35,58 @@ func (e *edition) api(name string) *catalog.API {
 	return e.cat.APIs[i]
 }
 
-// gateway is what the Envoys of one gateway are told, and what they made of it. Who
-// changes it has Server.turn and Server.mu, so that either is enough to read; what Envoys
-// bring about, and edition, change under Server.mu alone.
+// gateway is what is known of one gateway of the catalogue. Who changes whole has
+// Server.turn and Server.mu, so that either is enough to read it; the rest changes under
+// Server.mu alone.
 type gateway struct {
 	name string
 	// whole is the catalogue that was published last.
 	whole *catalog.Catalogue
-	// edition is what Envoys should hold; former what they should before, of which
-	// something may still be on its way.
-	edition, former *edition
-	// good is the last edition of which all Envoys that were connected held all, and which
-	// had nothing in it that any had refused, or nil.
-	good *edition
 	// base has, by type and name of a resource, an edition for each version that an Envoy
 	// holds, as far as it came from here.
 	base map[string]map[string][]*edition
+	// left has, by Envoy, what those refused that are not connected, and their reasons.
+	left map[string]map[resource]string
+}
+
+// audience is the Envoys of a gateway that are told the same: those that have refused
+// nothing of the whole catalogue, or those that are apart. Who changes it has Server.turn
+// and Server.mu; what Envoys bring about, and edition, change under Server.mu alone.
+type audience struct {
+	*gateway
+	// key is the gateway's name, with a suffix for those apart.
+	key string
+	// edition is what Envoys should hold; former what they should before, of which
+	// something may still be on its way.
+	edition, former *edition
+
+	// What follows is of those apart.
+
 	// withheld are the APIs that are not published as whole has them.
 	withheld map[string]*withheld
 	// groups are the withheld APIs that may be innocent; trial is the group that the
 	// edition has in it to find out, or nil.
-	groups [][]string
-	trial  []string
+	groups []group
+	trial  *group
 	// pending are refusals that were not looked into, by their key.
 	pending map[string]charge
-	// refused are, by Envoy, the sets of versions not to send to it again.
-	refused map[string]map[string]refusal
+}
+
+// group is withheld APIs that are offered together.
+type group struct {
+	apis []string
+	// rest, where there is one, are those of several that are left out, one group after the
+	// other, until an Envoy accepts.
+	rest []string
+}
+
+// apartKey cannot be the name of a gateway.
+func apartKey(gateway string) string { return gateway + "\x00apart" }
+
+func (a *audience) isApart() bool { return a.key != a.name }
+
+func newGateway(name string) *gateway {
+	return &gateway{name: name, base: make(map[string]map[string][]*edition), left: make(map[string]map[resource]string)}
 }
 
 // withheld is one API that an Envoy refused, alone or among others.
@@ -76,70 +101,77 @@ type withheld struct {
 	guilty bool
 }
 
-func newGateway(name string) *gateway {
-	return &gateway{
-		name:     name,
-		base:     make(map[string]map[string][]*edition),
-		withheld: make(map[string]*withheld),
-		pending:  make(map[string]charge),
-		refused:  make(map[string]map[string]refusal),
-	}
-}
-
 // published returns the APIs withheld that are not on trial.
-func (g *gateway) published() map[string]*withheld {
-	out := make(map[string]*withheld, len(g.withheld))
-	for name, w := range g.withheld {
-		if !slices.Contains(g.trial, name) {
-			out[name] = w
+func (a *audience) published() map[string]*withheld {
+	out := maps.Clone(a.withheld)
+	if a.trial != nil {
+		for _, name := range a.trial.apis {
+			delete(out, name)
 		}
 	}
 	return out
 }
 
-// without returns cat with those APIs as they were before. One whose place another API
-// has taken meanwhile is left out.
-func without(cat *catalog.Catalogue, out map[string]*withheld) *catalog.Catalogue {
+// without returns cat with those APIs as they were before, as far as the gateway serves
+// them. One whose place another API has taken meanwhile is left out.
+func without(cat *catalog.Catalogue, gateway string, out map[string]*withheld) *catalog.Catalogue {
 	if len(out) == 0 {
 		return cat
 	}
 	c := *cat
 	c.APIs = nil
 	taken := make(map[string]bool)
-	for _, api := range cat.APIs {
-		if out[api.Name] != nil {
-			continue
-		}
+	keep := func(api *catalog.API) {
 		c.APIs = append(c.APIs, api)
 		for _, host := range api.Hosts {
 			taken[host+api.BasePath] = true
 		}
 	}
-	for _, w := range out {
-		if w.former == nil || slices.ContainsFunc(w.former.Hosts, func(host string) bool { return taken[host+w.former.BasePath] }) {
-			continue
+	for _, api := range cat.APIs {
+		if out[api.Name] == nil && api.ServedBy(gateway) {
+			keep(api)
 		}
-		c.APIs = append(c.APIs, w.former)
+	}
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		was := out[name].former
+		if was != nil && was.ServedBy(gateway) && !slices.ContainsFunc(was.Hosts, func(host string) bool { return taken[host+was.BasePath] }) {
+			keep(was)
+		}
 	}
 	slices.SortFunc(c.APIs, func(a, b *catalog.API) int { return strings.Compare(a.Name, b.Name) })
 	return &c
 }
 
-// fingerprint tells versions of one API apart by what is written for Envoy of it alone.
-func fingerprint(cat *catalog.Catalogue, gateway string, api *catalog.API) (string, error) {
+// fingerprints tells versions of one API apart by what is written for Envoy of it alone.
+// From one API to the next it keeps what does not depend on them.
+type fingerprints struct {
+	gateway string
+	last    envoy.Resources
+}
+
+func (f *fingerprints) of(cat *catalog.Catalogue, api *catalog.API) (string, error) {
 	alone := *cat
 	alone.APIs = []*catalog.API{api}
-	res, err := envoy.Translate(&alone, gateway)
+	res, err := f.last.Next(&alone, f.gateway)
 	if err != nil {
 		return "", err
 	}
+	f.last = res
 	sum := sha256.New()
 	for _, r := range slices.Concat(asResources(res.Routes), asResources(res.Clusters)) {
 		if err := hashInto(sum, r); err != nil {
-			return "", fmt.Errorf("gateway %s: api %s: %w", gateway, api.Name, err)
+			return "", fmt.Errorf("gateway %s: api %s: %w", f.gateway, api.Name, err)
 		}
 	}
 	return string(sum.Sum(nil)), nil
+}
+
+func asResources[T types.Resource](list []T) []types.Resource {
+	out := make([]types.Resource, len(list))
+	for i, r := range list {
+		out[i] = r
+	}
+	return out
 }
 
 // hashInto writes the length too, so that two messages are not taken for one.
@@ -153,40 +185,47 @@ func hashInto(sum interface{ Write([]byte) (int, error) }, m types.Resource) err
 }
 
 // stillWithheld leaves, of the withheld APIs, those that cat has unchanged.
-func (g *gateway) stillWithheld(cat *catalog.Catalogue) (map[string]*withheld, error) {
+func (a *audience) stillWithheld(cat *catalog.Catalogue) (map[string]*withheld, error) {
 	still := make(map[string]*withheld)
-	for name, w := range g.withheld {
+	prints := fingerprints{gateway: a.name}
+	for name, w := range a.withheld {
 		api := cat.API(name)
 		if api == nil {
 			continue
 		}
-		print, err := fingerprint(cat, g.name, api)
-		if err != nil {
-			return nil, err
+		if api != w.api {
+			print, err := prints.of(cat, api)
+			if err != nil {
+				return nil, err
+			}
+			if print != w.print {
+				continue
+			}
 		}
-		if print == w.print {
-			same := *w
-			same.api = api // with its present place in the files
-			still[name] = &same
-		}
+		same := *w
+		same.api = api // with its present place in the files
+		still[name] = &same
 	}
 	return still, nil
 }
 
-// renew takes a catalogue that is about to be published. A trial is not yet over then:
-// it is put off.
-func (g *gateway) renew(cat *catalog.Catalogue, still map[string]*withheld) {
-	g.whole, g.withheld = cat, make(map[string]*withheld)
-	maps.Copy(g.withheld, still)
-	groups := g.groups
-	if g.trial != nil {
-		groups = append([][]string{g.trial}, groups...)
+// renew leaves of what is withheld what still is in the catalogue that is about to be
+// published. A search that is not over goes on with those; it begins anew with those of
+// whom it was known only that others may be at fault. The caller has the turn and the lock.
+func (a *audience) renew(still map[string]*withheld) {
+	groups := a.groups
+	if a.trial != nil {
+		groups = append([]group{*a.trial}, groups...)
 	}
-	g.trial, g.groups = nil, nil
-	for _, group := range groups {
-		group = slices.DeleteFunc(slices.Clone(group), func(name string) bool { return still[name] == nil })
-		if len(group) > 0 {
-			g.groups = append(g.groups, group)
+	a.withheld, a.trial, a.groups = maps.Clone(still), nil, nil
+	taken := make(map[string]bool)
+	for _, one := range groups {
+		left := slices.DeleteFunc(slices.Concat(one.apis, one.rest), func(name string) bool { return still[name] == nil || taken[name] })
+		for _, name := range left {
+			taken[name] = true
+		}
+		if len(left) > 0 {
+			a.groups = append(a.groups, group{apis: left})
 		}
 	}
 }

@@ -149,18 +149,18 @@ func backend(t testing.TB, name string) string {
 }
 
 // serveGRPC serves on a free port of loopback until the test ends or stop is called.
-func serveGRPC(t testing.TB, register func(*grpc.Server)) (addr string, stop func()) {
+func serveGRPC(t testing.TB, register func(*grpc.Server), options ...grpc.ServerOption) (addr string, stop func()) {
 	t.Helper()
-	return serveGRPCAt(t, "127.0.0.1:0", register)
+	return serveGRPCAt(t, "127.0.0.1:0", register, options...)
 }
 
-func serveGRPCAt(t testing.TB, address string, register func(*grpc.Server)) (addr string, stop func()) {
+func serveGRPCAt(t testing.TB, address string, register func(*grpc.Server), options ...grpc.ServerOption) (addr string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := grpc.NewServer()
+	srv := grpc.NewServer(options...)
 	register(srv)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
@@ -184,6 +184,7 @@ type gateway struct {
 	server           *ads.Server
 	registry         *prometheus.Registry
 	log              *lockedBuffer
+	wire             wire // of the xDS port
 }
 
 func startGateway(t testing.TB, apis ...*durwardv1.API) *gateway {
@@ -197,7 +198,7 @@ func startGateway(t testing.TB, apis ...*durwardv1.API) *gateway {
 	g := &gateway{checker: new(checker), registry: prometheus.NewRegistry(), log: new(lockedBuffer)}
 	g.check, g.stopChecker = serveGRPC(t, func(s *grpc.Server) { authv3.RegisterAuthorizationServer(s, g.checker) })
 	g.server = ads.NewServer(slog.New(slog.NewTextHandler(g.log, nil)), g.registry, nil)
-	g.xds, g.stopXDS = serveGRPC(t, g.server.Register)
+	g.xds, g.stopXDS = serveGRPC(t, g.server.Register, grpc.StatsHandler(&g.wire))
 	t.Cleanup(g.server.Close)
 	g.publish(t, apis...)
 
@@ -232,9 +233,18 @@ func startGateway(t testing.TB, apis ...*durwardv1.API) *gateway {
 	return g
 }
 
+// publish prepares and publishes.
+func publish(ctx context.Context, s *ads.Server, cat *catalog.Catalogue) error {
+	prepared, err := s.Prepare(ctx, cat)
+	if err != nil {
+		return err
+	}
+	return prepared.Publish()
+}
+
 func (g *gateway) publish(t testing.TB, apis ...*durwardv1.API) {
 	t.Helper()
-	if err := g.server.Publish(t.Context(), compile(t, g.check, g.xds, apis...)); err != nil {
+	if err := publish(t.Context(), g.server, compile(t, g.check, g.xds, apis...)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,8 +11,12 @@ import (
 	"github.com/durward/durward/policy/catalog"
 )
 
-// maxListed bounds the APIs that one line of the log names.
-const maxListed = 20
+const (
+	// maxListed bounds the APIs, or Envoys, that one line of the log names.
+	maxListed = 20
+	// maxLeftOut bounds the APIs that are left out one by one to find out about them.
+	maxLeftOut = 16
+)
 
 // review parks what Envoys refuse, and finds out which of several APIs it was, until the
 // server closes.
@@ -21,14 +25,14 @@ func (s *Server) review() {
 		s.mu.Lock()
 		changed := s.changed
 		var due []string
-		for name, g := range s.gateways {
-			if len(g.pending) > 0 || s.mayTry(g) {
-				due = append(due, name)
+		for key, a := range s.audiences {
+			if len(a.pending) > 0 || s.searches(a) {
+				due = append(due, key)
 			}
 		}
 		s.mu.Unlock()
-		for _, name := range due {
-			s.reviewGateway(name)
+		for _, key := range due {
+			s.reviewAudience(key)
 		}
 		if len(due) > 0 {
 			changed = closedChannel // there may be more to do
@@ -52,82 +56,82 @@ var closedChannel = func() chan struct{} {
 	return c
 }()
 
-// mayTry reports whether the last step in the search for the guilty is over, and more
-// are to come. The caller holds the lock.
-func (s *Server) mayTry(g *gateway) bool {
-	if len(g.groups) == 0 && g.trial == nil {
-		return false
-	}
-	p := s.progress(g.name)
-	return p.behind == 0 && p.connected > 0
+// searches reports whether a search for the guilty goes on among Envoys of which one
+// may answer. The caller holds the lock.
+func (s *Server) searches(a *audience) bool {
+	p := s.progress(a.key)
+	return (len(a.groups) > 0 || a.trial != nil) && p.done+p.awaited > 0
 }
 
-// reviewGateway looks into what is pending, or takes the next step in the search.
-func (s *Server) reviewGateway(name string) {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-s.closed:
+// mayTry reports whether the last step in the search for the guilty is over, and more
+// are to come. The caller holds the lock.
+func (s *Server) mayTry(a *audience) bool {
+	return s.searches(a) && s.progress(a.key).isSettled()
+}
+
+// reviewAudience looks into what is pending, or takes the next step in the search.
+func (s *Server) reviewAudience(key string) {
+	s.settled(key)
+	if !s.takeTurn() {
 		return
 	}
+	defer s.endTurn()
 	s.mu.Lock()
-	g := s.gateways[name]
-	if g == nil {
+	a := s.audiences[key]
+	if a == nil {
 		s.mu.Unlock()
 		return
 	}
-	pending, current, mayTry := g.pending, g.edition, s.mayTry(g)
-	g.pending = make(map[string]charge)
+	pending, current, mayTry := a.pending, a.edition, s.mayTry(a)
+	a.pending = nil
 	s.mu.Unlock()
 
 	moved := false
 	for _, c := range pending {
-		if c.in(current) && s.blame(g, current, c) {
+		if c.in(current) && s.blame(a, current, c) {
 			moved = true
 		}
 	}
-	if !moved && mayTry {
-		moved = s.try(g)
+	if !moved && mayTry && len(pending) == 0 {
+		moved = s.try(a)
 	}
 	if !moved {
 		return
 	}
-	next, err := newEdition(without(g.whole, g.published()), name)
+	next, err := newEdition(without(a.whole, a.name, a.published()), a.name, current)
 	if err == nil {
-		err = s.install(map[string]*edition{name: next})
+		err = s.install(a.gateway, map[string]*edition{key: next})
 	}
 	if err != nil {
-		s.log.Error("what an envoy refused stays in its configuration", "gateway", name, "error", err)
+		s.log.Error("what an envoy refused stays in its configuration", "gateway", a.name, "error", err)
 	}
 }
 
 // blame withholds the APIs that an update may have been refused for, and reports whether
 // there are any. The caller has the turn.
-func (s *Server) blame(g *gateway, current *edition, c charge) bool {
-	if g.trial != nil && current.involves(c.refusal, g.trial) {
-		s.divide(g, g.trial, c.reason)
+func (s *Server) blame(a *audience, current *edition, c charge) bool {
+	if a.trial != nil && current.involves(c.refusal, a.trial.apis) {
+		s.refuseTrial(a, c.reason)
 		return true
 	}
 	var suspects, before []string
-	if !c.unknown {
-		suspects = current.suspects(c)
-	}
-	for _, name := range suspects {
-		if g.withheld[name] != nil {
+	for _, name := range current.suspects(c) {
+		if a.withheld[name] != nil {
 			before = append(before, name)
+		} else {
+			suspects = append(suspects, name)
 		}
 	}
-	suspects = slices.DeleteFunc(suspects, func(name string) bool { return g.withheld[name] != nil })
 	switch {
 	case len(suspects) > 0:
-		return s.withhold(g, c, suspects)
+		return s.withhold(a, c, suspects)
 	case len(before) > 0:
-		return s.dropFormer(g, current, before)
+		return s.dropFormer(a, current, before)
 	}
 	s.mu.Lock()
-	say := s.once(g.name+" refuses "+c.key(), func() {
-		s.log.Error("an envoy refused what it cannot be spared, and keeps what it has: nothing of an api changed in it, or all other envoys have it, or the envoy got what it has before durward started",
-			"gateway", g.name, "resources", listed(slices.Sorted(maps.Keys(c.versions))), "error_detail", c.reason)
+	say := s.once(a.key+" refuses "+c.key(), func() {
+		s.log.Error("an envoy refused what it cannot be spared, and keeps what it has: no api has a part in it",
+			"gateway", a.name, "resources", listed(slices.Sorted(maps.Keys(c.versions))), "error_detail", c.reason)
 	})
 	s.mu.Unlock()
 	if say != nil {
@@ -136,50 +140,47 @@ func (s *Server) blame(g *gateway, current *edition, c charge) bool {
 	return false
 }
 
-// withhold withholds APIs that the edition has as they were published.
-func (s *Server) withhold(g *gateway, c charge, suspects []string) bool {
+// withhold withholds APIs that the edition has as they were published. The caller has the
+// turn.
+func (s *Server) withhold(a *audience, c charge, suspects []string) bool {
 	fresh := make(map[string]*withheld)
-	s.mu.Lock()
-	good := g.good
-	s.mu.Unlock()
-	former := formers(good, c.tables, suspects)
+	prints := fingerprints{gateway: a.name}
+	former := formers(c.good, c.tables, suspects)
 	for _, name := range suspects {
-		api := g.whole.API(name)
-		print, err := fingerprint(g.whole, g.name, api)
+		api := a.whole.API(name)
+		print, err := prints.of(a.whole, api)
 		if err != nil {
-			s.log.Error("an api that an envoy refused is not parked", "gateway", g.name, "api", name, "error", err)
+			s.log.Error("an api that an envoy refused is not parked", "gateway", a.name, "api", name, "error", err)
 			return false
 		}
-		fresh[name] = &withheld{api: api, print: print, former: other(former[name], g.name, name, print), reason: c.reason}
+		fresh[name] = &withheld{api: api, print: print, former: other(former[name], &prints, api, print), reason: c.reason}
 	}
 	s.mu.Lock()
-	maps.Copy(g.withheld, fresh)
+	if a.withheld == nil {
+		a.withheld = make(map[string]*withheld)
+	}
+	maps.Copy(a.withheld, fresh)
+	a.putOff()
+	byOne := c.foreign && len(suspects) > 1 && len(suspects) <= maxLeftOut && !a.leavesOut()
 	s.mu.Unlock()
-	s.divide(g, suspects, c.reason)
+	if byOne {
+		s.leaveOut(a, suspects, c.reason)
+	} else {
+		s.divide(a, suspects, c.reason)
+	}
 	return true
 }
 
 // dropFormer gives up what APIs were before they were parked: now that is refused too.
-func (s *Server) dropFormer(g *gateway, current *edition, parked []string) (dropped bool) {
+func (s *Server) dropFormer(a *audience, current *edition, parked []string) (dropped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range parked {
-		if w := g.withheld[name]; w.former != nil && current.api(name) == w.former {
+		if w := a.withheld[name]; w.former != nil && current.api(name) == w.former {
 			w.former, dropped = nil, true
 		}
 	}
 	return dropped
-}
-
-// involves reports whether one of the APIs has a part in what was refused.
-func (e *edition) involves(r refusal, apis []string) bool {
-	for name := range r.versions {
-		parts := e.authors(r.typeURL, name)
-		if slices.ContainsFunc(apis, func(api string) bool { return parts[api] != nil }) {
-			return true
-		}
-	}
-	return false
 }
 
 // formers lists the editions in which an Envoy had APIs, the more trustworthy first: one
@@ -205,54 +206,114 @@ func formers(good *edition, tables map[string]*edition, apis []string) map[strin
 	return found
 }
 
-// other returns the first of the editions' APIs that is not as refused, or nil.
-func other(editions []*edition, gateway, name, print string) *catalog.API {
+// other returns the first of the editions' APIs that is not the refused one, or nil.
+func other(editions []*edition, prints *fingerprints, refused *catalog.API, print string) *catalog.API {
 	for _, e := range editions {
-		api := e.api(name)
-		if was, err := fingerprint(e.cat, gateway, api); err == nil && was != print {
+		api := e.api(refused.Name)
+		if api == refused {
+			continue
+		}
+		if was, err := prints.of(e.cat, api); err == nil && was != print {
 			return api
 		}
 	}
 	return nil
 }
 
-// divide finds one API guilty, or gets several ready to be offered in halves. All of
-// them are withheld. The caller has the turn.
-func (s *Server) divide(g *gateway, apis []string, reason string) {
+// refuseTrial divides what was on trial. If that was all but one, the next is left out; if
+// there is no next, several are guilty. The caller has the turn.
+func (s *Server) refuseTrial(a *audience, reason string) {
 	s.mu.Lock()
-	g.trial = nil
+	refused := *a.trial
+	a.trial = nil
+	another := refused.rest != nil && a.leavesOut() && a.offer()
+	s.mu.Unlock()
+	if !another {
+		s.divide(a, slices.Concat(refused.apis, refused.rest), reason)
+	}
+}
+
+// divide finds one API guilty, or gets several ready to be offered in halves. All of them
+// are withheld. The caller has the turn.
+func (s *Server) divide(a *audience, apis []string, reason string) {
+	s.mu.Lock()
 	var guilty *withheld
 	if len(apis) == 1 {
-		guilty = g.withheld[apis[0]]
+		guilty = a.withheld[apis[0]]
 		guilty.guilty, guilty.reason = true, reason
 	} else {
 		half := len(apis) / 2
-		g.groups = append([][]string{apis[:half], apis[half:]}, g.groups...)
+		a.groups = slices.Concat([]group{{apis: apis[:half]}, {apis: apis[half:]}}, a.groups)
+	}
+	envoys := "all"
+	if only := s.only(a); len(only) > 0 {
+		envoys = listed(only)
 	}
 	s.mu.Unlock()
 	if guilty == nil {
 		s.log.Warn("an envoy refused one or more of several apis that changed; they are parked until it is known which",
-			"gateway", g.name, "apis", listed(apis), "error_detail", reason)
+			"gateway", a.name, "apis", listed(apis), "error_detail", reason)
 		return
 	}
 	s.log.Error("an envoy refuses what this api says; it is parked until it changes, and all others are published",
-		"at", place(guilty.api.At), "api", guilty.api.Name, "gateway", g.name, "served", servedAs(guilty), "error_detail", reason)
+		"at", place(guilty.api.At), "api", guilty.api.Name, "gateway", a.name, "envoys", envoys, "served", servedAs(guilty), "error_detail", reason)
+}
+
+// leaveOut gets ready to offer all of several APIs but one at a time: an Envoy has some of
+// them, it is not known how, and would lose those that are withheld meanwhile. The caller
+// has the turn.
+func (s *Server) leaveOut(a *audience, apis []string, reason string) {
+	s.log.Warn("an envoy refused a resource of which it has a version from before durward started; one or more of these apis will be parked",
+		"gateway", a.name, "apis", listed(apis), "error_detail", reason)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var groups []group
+	for i := range apis {
+		groups = append(groups, group{apis: slices.Delete(slices.Clone(apis), i, i+1), rest: apis[i : i+1]})
+	}
+	a.groups = append(groups, a.groups...)
+	a.offer()
 }
 
 // try releases a group that nobody refused, and offers the next. It reports whether there
 // is one. The caller has the turn.
-func (s *Server) try(g *gateway) bool {
+func (s *Server) try(a *audience) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range g.trial {
-		delete(g.withheld, name)
+	if a.trial != nil {
+		for _, name := range a.trial.apis {
+			delete(a.withheld, name)
+		}
+		if rest := a.trial.rest; rest != nil {
+			a.groups = slices.DeleteFunc(a.groups, func(g group) bool { return g.rest != nil })
+			a.groups = append([]group{{apis: rest}}, a.groups...)
+		}
 	}
-	g.trial = nil
-	if len(g.groups) == 0 {
+	a.trial = nil
+	return a.offer()
+}
+
+// offer makes the next group the trial, if there is one.
+func (a *audience) offer() bool {
+	if len(a.groups) == 0 {
 		return false
 	}
-	g.trial, g.groups = g.groups[0], g.groups[1:]
+	next := a.groups[0]
+	a.trial, a.groups = &next, a.groups[1:]
 	return true
+}
+
+// putOff makes the trial the next group.
+func (a *audience) putOff() {
+	if a.trial != nil {
+		a.groups = append([]group{*a.trial}, a.groups...)
+		a.trial = nil
+	}
+}
+
+// leavesOut reports whether there are groups with a rest.
+func (a *audience) leavesOut() bool {
+	return slices.ContainsFunc(a.groups, func(g group) bool { return g.rest != nil })
 }
 
 // place is how findings name one.

@@ -206,6 +206,7 @@ func TestRefusalOfOneClusterOfMany(t *testing.T) {
 	t.Parallel()
 	c := startControlPlane(t)
 	envoy := newRobot("envoy-1", mentioning("http://bad:80"))
+	envoy.careful = true
 	c.publishAll(t, quick(plain(t, api("a", "/a", "http://one"), api("b", "/b", "http://one"))))
 	envoy.start(t, c.addr)
 	if err := c.waitAcked(t, 10*time.Second); err != nil {
@@ -217,41 +218,82 @@ func TestRefusalOfOneClusterOfMany(t *testing.T) {
 	eventually(t, "the others are served", func() bool { return slices.Equal(want, envoy.routes()) })
 	same(t, "parked", []string{"b"}, c.parked(t))
 	same(t, "sent again", nil, envoy.sentAgain())
+	same(t, "routes to no cluster", nil, envoy.gaps)
 }
 
 // TestRefusalOfOneEnvoy: what an older Envoy refuses stays with those that accepted it,
-// and an Envoy with something of before our start is not robbed of it.
+// and the older one has all else, until what it refused is gone.
 func TestRefusalOfOneEnvoy(t *testing.T) {
 	t.Parallel()
 	c := startControlPlane(t)
-	c.publish(t, api("orders", "/bad", "http://one"))
+	cat := func(path string, more ...*durwardv1.API) *catalog.Catalogue {
+		all := append(more, api("orders", path, "http://one"), api("other", "/other", "http://two"))
+		cat := quick(plain(t, all...))
+		cat.API("orders").At = catalog.Position{File: "apis/orders.yaml", Line: 7, Column: 5}
+		return cat
+	}
+	c.publishAll(t, cat("/bad"))
 	newer, older := newRobot("newer", nil), newRobot("older", mentioning("/bad"))
 	newer.start(t, c.addr)
 	if err := c.waitAcked(t, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	older.start(t, c.addr)
-	eventually(t, "it is said", func() bool { return strings.Contains(c.log.String(), "cannot be spared") })
-	same(t, "routes", []string{"orders /bad http://one:80"}, newer.routes())
-	if all := c.Status(); len(all.Parked) != 0 || len(all.Envoys) != 2 || !all.Envoys[0].Current || all.Envoys[1].Current ||
-		all.Envoys[1].LastError != "route: this envoy does not like /bad" {
-		t.Errorf("status %+v", all)
+	stop := older.start(t, c.addr)
+	check := func(what string) {
+		t.Helper()
+		same(t, what+": parked", []string{"orders"}, c.parkedOnce(t))
+		want := []ads.Parked{{
+			Gateway: "edge", API: "orders", At: catalog.Position{File: "apis/orders.yaml", Line: 7, Column: 5}, Guilty: true,
+			Reason: "this envoy does not like /bad", Only: []string{"older"},
+		}}
+		if diff := cmp.Diff(want, c.Status().Parked); diff != "" {
+			t.Errorf("%s: status (-want +got):\n%s", what, diff)
+		}
+	}
+	check("a newcomer")
+	refusals := sum(t, c.registry, "durward_xds_nacks_total")
+	same(t, "routes of the newer", []string{"orders /bad http://one:80", "other /other http://two:80"}, newer.routes())
+	same(t, "routes of the older", []string{"other /other http://two:80"}, older.routes())
+	for _, text := range []string{"at=apis/orders.yaml:7:5", "api=orders", "envoys=older", "this envoy does not like /bad"} {
+		if !strings.Contains(c.log.String(), text) {
+			t.Errorf("the log has no %s:\n%s", text, c.log.String())
+		}
+	}
+	if n := sum(t, c.registry, "durward_xds_parked_apis"); n != 1 {
+		t.Errorf("%v parked in the metrics", n)
 	}
 
-	former := newRobot("former", mentioning("/bad"))
-	first := startControlPlane(t)
-	first.publish(t, api("orders", "/orders", "http://one"))
-	stop := former.start(t, first.addr)
-	if err := first.waitAcked(t, 10*time.Second); err != nil {
-		t.Fatal(err)
-	}
+	// All else that is published reaches both, and a connection that ends changes nothing.
+	c.publishAll(t, cat("/bad", api("third", "/third", "http://three")))
+	check("another API")
 	stop()
-	second := startControlPlane(t)
-	second.publish(t, api("orders", "/bad", "http://one"))
-	former.start(t, second.addr)
-	eventually(t, "it is said", func() bool { return strings.Contains(second.log.String(), "cannot be spared") })
-	same(t, "routes", []string{"orders /orders http://one:80"}, former.routes())
-	same(t, "sent again", nil, former.sentAgain())
+	c.current(t, 1)
+	older.start(t, c.addr)
+	c.current(t, 2)
+	check("a new connection")
+	same(t, "routes of the newer", []string{"orders /bad http://one:80", "other /other http://two:80", "third /third http://three:80"}, newer.routes())
+	same(t, "routes of the older", []string{"other /other http://two:80", "third /third http://three:80"}, older.routes())
+
+	c.publishAll(t, cat("/good"))
+	same(t, "parked", nil, c.parked(t))
+	for _, r := range []*robot{newer, older} {
+		eventually(t, "both have the same", func() bool {
+			return slices.Equal(r.routes(), []string{"orders /good http://one:80", "other /other http://two:80"})
+		})
+		same(t, "sent again", nil, r.sentAgain())
+	}
+	// What one refuses of a change that the other accepts is as it was there.
+	c.publishAll(t, cat("/bad"))
+	same(t, "parked", []string{"orders"}, c.parkedOnce(t))
+	same(t, "routes of the newer", []string{"orders /bad http://one:80", "other /other http://two:80"}, newer.routes())
+	same(t, "routes of the older", []string{"orders /good http://one:80", "other /other http://two:80"}, older.routes())
+	if err := c.waitAcked(t, 10*time.Second); err != nil {
+		t.Error(err)
+	}
+	same(t, "sent again", nil, older.sentAgain())
+	if n := sum(t, c.registry, "durward_xds_nacks_total"); n != refusals {
+		t.Errorf("%v more refusals of what was refused", n-refusals)
+	}
 }
 
 // TestRefusedListener is about nothing of an API.

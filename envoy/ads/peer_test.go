@@ -44,6 +44,7 @@ func tenants(t *testing.T, path string, edge, inner []string) *catalog.Catalogue
 	cat := plain(t, api("orders", path, "http://one"))
 	cat.Gateways[0].AllowedSANs = edge
 	cat.Gateways = append(cat.Gateways, &catalog.Gateway{Name: "inner", Listen: "127.0.0.1:1", AllowedSANs: inner})
+	cat.API("orders").Gateways = cat.Gateways
 	cat.Listeners.XDS.TLS = &catalog.ListenerTLS{
 		CertFile: "c", KeyFile: "k", ClientCAFile: "ca", AllowedSANs: []string{"a", "b", "c"},
 		Envoy: catalog.EnvoyTLS{CertFile: "/c", KeyFile: "/k", CAFile: "/ca", ServerName: "durward"},

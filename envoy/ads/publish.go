@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"sync"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-
-	"github.com/durward/durward/envoy"
 	"github.com/durward/durward/policy/catalog"
 )
 
@@ -26,152 +21,206 @@ const (
 	answerWithin = 500 * time.Millisecond
 )
 
-// ErrClosed is what [Server.Publish] returns after [Server.Close].
+// ErrClosed is what [Server.Prepare] returns after [Server.Close].
 var ErrClosed = errors.New("the control plane is closed")
 
-// Publish makes cat what the Envoys of all its gateways are told, but for the APIs that
-// are parked and did not change; of a parked API the Envoys are told what they accepted
-// before. It translates and checks all of it first; when one gateway fails, nothing is
-// published. Equal resources are not sent again: versions are hashes of their content.
+// Prepared is a catalogue of which everything is checked and ready to be sent. It may be
+// dropped. It is for one goroutine.
+type Prepared struct {
+	server *Server
+	cat    *catalog.Catalogue
+	next   map[string]*edition // by gateway
+	over   bool
+}
+
+// Prepare translates cat for each of its gateways, and changes nothing. When one gateway
+// fails, all do. It waits for nobody. What did not change since the last publication is
+// neither written nor checked again.
+func (s *Server) Prepare(ctx context.Context, cat *catalog.Catalogue) (*Prepared, error) {
+	select {
+	case <-s.closed:
+		return nil, fmt.Errorf("publish to envoy: %w", ErrClosed)
+	default:
+	}
+	p := &Prepared{server: s, cat: cat, next: make(map[string]*edition, len(cat.Gateways))}
+	for _, gw := range cat.Gateways {
+		err := ctx.Err()
+		if err == nil {
+			p.next[gw.Name], err = newEdition(cat, gw.Name, s.present(gw.Name))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("publish to envoy: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// Publish makes the catalogue what the Envoys of all its gateways are told: everything, and
+// to those that refused some of it everything but the APIs that are parked and did not
+// change; of these they are told what they accepted before. Equal resources are not sent
+// again: versions are hashes of their content.
 //
 // Each Envoy gets clusters before the listeners, and these before the route tables,
-// that name them. The library would send the removal of clusters with the new ones,
+// that name them; and no table before it has acknowledged the clusters to which that leads.
+// The library would send the removal of clusters with the new ones,
 // ahead of the routes that still use them. They are therefore removed later, when
-// every connected Envoy of the gateway has acknowledged the rest and the requests that
-// chose their route before that have been checked; a refusal, or another Publish,
-// puts it off until then. The Envoys of a gateway that cat no longer has lose all they
-// had at once.
+// the Envoy has acknowledged the rest and the requests that chose their route before that
+// have been checked; a refusal, or another publication, puts it off until then. The Envoys
+// of a gateway that the catalogue no longer has lose all they had at once.
 //
-// Publish does not wait for Envoys: see [Server.WaitAcked]. The end of ctx stops it
-// only as long as nothing is published; it is bounded by a few seconds even so.
-func (s *Server) Publish(ctx context.Context, cat *catalog.Catalogue) error {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-s.closed:
+// Publish does not wait for Envoys to have it: see [Server.WaitAcked]. It is bounded by a few
+// seconds. Nothing of the catalogue can fail any more, but it may be that an Envoy does not
+// take what it is told for so long: it gets that with the next publication, or when it
+// connects again, and all others have it. Of two catalogues the one published last counts,
+// whichever was prepared first.
+func (p *Prepared) Publish() error {
+	if p.over {
+		return errors.New("publish to envoy: published before")
+	}
+	p.over = true
+	s := p.server
+	if !s.takeTurn() {
 		return fmt.Errorf("publish to envoy: %w", ErrClosed)
-	case <-ctx.Done():
-		return fmt.Errorf("publish to envoy: %w", ctx.Err())
 	}
-	next, withheld, err := s.translate(cat)
-	if err == nil {
-		err = ctx.Err()
+	defer s.endTurn()
+	gone, keys := s.renew(p.cat)
+	s.settled(keys...)
+	errs := []error{s.forget(gone)}
+	for gateway, ed := range p.next {
+		errs = append(errs, s.publish(gateway, ed))
 	}
-	if err != nil {
-		return fmt.Errorf("publish to envoy: %w", err)
-	}
-	gone := s.renew(cat, withheld)
-	if err := errors.Join(s.forget(gone), s.install(next)); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("publish to envoy: %w", err)
 	}
 	return nil
 }
 
-// translate makes the next edition of each gateway of cat, and lists the APIs that stay
-// withheld there. The caller has the turn.
-func (s *Server) translate(cat *catalog.Catalogue) (next map[string]*edition, all map[string]map[string]*withheld, err error) {
-	next = make(map[string]*edition, len(cat.Gateways))
-	all = make(map[string]map[string]*withheld, len(cat.Gateways))
-	for _, gw := range cat.Gateways {
-		if g := s.gateways[gw.Name]; g != nil {
-			if all[gw.Name], err = g.stillWithheld(cat); err != nil {
-				return nil, nil, err
-			}
-		}
-		if next[gw.Name], err = newEdition(without(cat, all[gw.Name]), gw.Name); err != nil {
-			return nil, nil, err
-		}
+// takeTurn reports whether the server is not closed.
+func (s *Server) takeTurn() bool {
+	select {
+	case s.turn <- struct{}{}:
+		return true
+	case <-s.closed:
+		return false
 	}
-	return next, all, nil
 }
 
-func newEdition(cat *catalog.Catalogue, gateway string) (*edition, error) {
-	res, err := envoy.Translate(cat, gateway)
+func (s *Server) endTurn() { <-s.turn }
+
+// present returns what the Envoys of an audience should hold now, or nil.
+func (s *Server) present(key string) *edition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.audiences[key]; a != nil {
+		return a.edition
+	}
+	return nil
+}
+
+// newEdition takes what did not change from former, which may be nil.
+func newEdition(cat *catalog.Catalogue, gateway string, former *edition) (*edition, error) {
+	if former == nil {
+		former = &edition{snap: new(snapshot)}
+	}
+	res, err := former.snap.res.Next(cat, gateway)
 	if err != nil {
 		return nil, err
 	}
-	snap, err := cachev3.NewSnapshot(cat.Revision, map[resourcev3.Type][]types.Resource{
-		resourcev3.ClusterType:  asResources(res.Clusters),
-		resourcev3.ListenerType: asResources(res.Listeners),
-		resourcev3.RouteType:    asResources(res.Routes),
-	})
-	if err == nil {
-		err = errors.Join(snap.Consistent(), snap.ConstructVersionMap())
-	}
+	snap, err := snapshotOf(cat.Revision, res, former.snap)
 	if err != nil {
 		return nil, fmt.Errorf("gateway %s: %w", gateway, err)
 	}
 	return &edition{cat: cat, snap: snap}, nil
 }
 
-// renew takes cat for what is published, and returns the gateways that it does not have.
-// The caller has the turn.
-func (s *Server) renew(cat *catalog.Catalogue, still map[string]map[string]*withheld) (gone []string) {
+// renew has an audience for each gateway of cat, and one for its Envoys apart. It takes away
+// those of other gateways, and lists the keys of both. The caller has the turn.
+func (s *Server) renew(cat *catalog.Catalogue) (gone, kept []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, gw := range cat.Gateways {
-		if s.gateways[gw.Name] == nil {
-			s.gateways[gw.Name] = newGateway(gw.Name)
+		if s.audiences[gw.Name] == nil {
+			g := newGateway(gw.Name)
+			for _, key := range []string{gw.Name, apartKey(gw.Name)} {
+				s.audiences[key] = &audience{gateway: g, key: key}
+			}
 		}
-		s.gateways[gw.Name].renew(cat, still[gw.Name])
 	}
 	clear(s.warned)
-	for name := range s.gateways {
-		if gatewayOf(cat, name) == nil {
-			gone = append(gone, name)
+	for key, a := range s.audiences {
+		if gatewayOf(cat, a.name) == nil {
+			gone = append(gone, key)
+			delete(s.audiences, key)
+		} else {
+			kept = append(kept, key)
+			a.whole = cat
 		}
 	}
-	return gone
+	s.notify()
+	return gone, kept
 }
 
-func asResources[T types.Resource](list []T) []types.Resource {
-	out := make([]types.Resource, len(list))
-	for i, r := range list {
-		out[i] = r
-	}
-	return out
-}
-
-// install makes the editions what the Envoys of their gateways should hold, except that
-// clusters which are no longer used are removed later. The caller has the turn.
-func (s *Server) install(next map[string]*edition) error {
-	first := make(map[string]*edition, len(next))
+// forget empties the snapshots of audiences that are gone. It does not clear them from
+// the library's cache, which would orphan the streams that watch them. The caller has
+// the turn.
+func (s *Server) forget(gone []string) error {
 	var errs []error
-	for name, ed := range next {
-		s.endRetirement(name)
-		both, err := s.withFormerClusters(name, ed)
-		if err != nil {
-			return err
-		}
-		first[name] = both
+	for _, key := range gone {
+		errs = append(errs, s.tell(key, new(snapshot)))
 	}
-	for name, ed := range first {
-		s.settled(name)
-		errs = append(errs, s.set(name, ed))
-		if ed != next[name] {
-			s.retireLater(name, next[name], max(ed.cat.CheckTimeout, s.checkTimeouts[name])+spread)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		if slices.Contains(gone, st.audience) {
+			s.assign(st) // with the others, should the gateway come back
 		}
-		s.checkTimeouts[name] = ed.cat.CheckTimeout
 	}
 	return errors.Join(errs...)
 }
 
-// settled waits for what the gateway's Envoys have not answered yet, but not for long.
-// The library holds back a type of which a response is unanswered, and would send the
-// next edition's routes ahead of their clusters.
-func (s *Server) settled(name string) {
+// publish makes a whole catalogue what the Envoys of a gateway should hold, but for what those
+// apart go without. The caller has the turn.
+func (s *Server) publish(gateway string, whole *edition) error {
+	s.mu.Lock()
+	b := s.audiences[apartKey(gateway)]
+	search := s.anyRefuses(b.gateway, whole)
+	s.mu.Unlock()
+	var still map[string]*withheld
+	apart := whole
+	if search {
+		var err error
+		if still, err = b.stillWithheld(whole.cat); err == nil && len(still) > 0 {
+			apart, err = newEdition(without(whole.cat, gateway, still), gateway, whole)
+		}
+		if err != nil { // the search begins anew
+			s.log.Error("what an envoy refused is published to it again", "gateway", gateway, "error", err)
+			still, apart = nil, whole
+		}
+	}
+	s.mu.Lock()
+	b.renew(still)
+	s.mu.Unlock()
+	return s.install(b.gateway, map[string]*edition{gateway: whole, b.key: apart})
+}
+
+// settled waits for what the Envoys of audiences have not answered yet, but not for long,
+// and for those that did not answer not again until they do. The library holds back a
+// type of which a response is unanswered, and would send the next edition's scopes ahead
+// of their tables.
+func (s *Server) settled(keys ...string) {
 	limit := time.NewTimer(answerWithin)
 	defer limit.Stop()
 	for {
 		s.mu.Lock()
-		p, changed := s.progress(name), s.changed
+		p, changed := s.progress(keys...), s.changed
 		s.mu.Unlock()
-		if p.behind == len(p.refusals) {
+		if p.isSettled() {
 			return
 		}
 		select {
 		case <-changed:
 		case <-limit.C:
+			s.giveUp(keys)
 			return
 		case <-s.closed:
 			return
@@ -179,111 +228,64 @@ func (s *Server) settled(name string) {
 	}
 }
 
-// withFormerClusters adds to an edition the clusters that it is about to remove, but for
-// those that Envoys refused. One that removes none is returned itself.
-func (s *Server) withFormerClusters(name string, next *edition) (*edition, error) {
-	former, err := s.cache.GetSnapshot(name)
-	if err != nil {
-		return next, nil //nolint:nilerr // there is none
-	}
-	clusters := next.snap.GetResourcesAndTTL(resourcev3.ClusterType)
-	union := maps.Clone(former.GetResourcesAndTTL(resourcev3.ClusterType))
-	if union == nil {
-		return next, nil // the gateway comes back
-	}
-	versions := former.GetVersionMap(resourcev3.ClusterType)
+// giveUp takes who has not answered for slow.
+func (s *Server) giveUp(keys []string) {
 	s.mu.Lock()
-	maps.DeleteFunc(union, func(cluster string, _ types.ResourceWithTTL) bool {
-		_, stays := clusters[cluster]
-		return !stays && s.isRefused(s.gateways[name], resourcev3.ClusterType, cluster, versions[cluster])
-	})
-	s.mu.Unlock()
-	maps.Copy(union, clusters)
-	if len(union) == len(clusters) {
-		return next, nil
-	}
-	both := &cachev3.Snapshot{Resources: next.snap.Resources}
-	both.Resources[types.Cluster].Items = union
-	if err := both.ConstructVersionMap(); err != nil {
-		return nil, fmt.Errorf("gateway %s: %w", name, err)
-	}
-	return &edition{cat: next.cat, snap: both}, nil
-}
-
-// retireLater starts to wait for the moment to publish what was only held back.
-func (s *Server) retireLater(name string, ed *edition, grace time.Duration) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { s.retire(ctx, name, ed, grace) })
-	s.retiring[name] = func() {
-		cancel()
-		running.Wait()
-	}
-}
-
-// endRetirement leaves the clusters that wait to be removed to whoever publishes next.
-func (s *Server) endRetirement(name string) {
-	if end := s.retiring[name]; end != nil {
-		end()
-		delete(s.retiring, name)
-	}
-}
-
-func (s *Server) retire(ctx context.Context, name string, ed *edition, grace time.Duration) {
-	if err := s.wait(ctx, name, 0); err != nil {
-		return
-	}
-	select {
-	case <-time.After(grace):
-	case <-ctx.Done():
-		return
-	}
-	if err := s.set(name, ed); err != nil {
-		s.log.Error("unused clusters are not removed", "error", err)
-	}
-}
-
-// forget empties the snapshots of gateways that are gone. It does not clear them from
-// the library's cache, which would orphan the streams that watch them. The caller has
-// the turn.
-func (s *Server) forget(gone []string) error {
-	var errs []error
-	for _, name := range gone {
-		s.endRetirement(name)
-		delete(s.checkTimeouts, name)
-		s.mu.Lock()
-		delete(s.gateways, name)
-		s.notify()
-		s.mu.Unlock()
-		errs = append(errs, s.tell(name, new(cachev3.Snapshot)))
-	}
-	return errors.Join(errs...)
-}
-
-// set makes an edition what a gateway's Envoys should hold.
-func (s *Server) set(name string, ed *edition) error {
-	s.mu.Lock()
-	g := s.gateways[name]
-	s.replace(g, ed)
+	defer s.mu.Unlock()
 	for _, st := range s.streams {
-		if st.gateway == name {
-			st.refusal = ""
-			s.look(g, st)
-			s.chargeAgain(g, st)
+		if slices.Contains(keys, st.audience) && !st.done {
+			st.slow = true
 		}
 	}
 	s.notify()
+}
+
+// install makes editions what the Envoys of a gateway's audiences should hold, by key. The
+// caller has the turn.
+func (s *Server) install(g *gateway, next map[string]*edition) error {
+	s.mu.Lock()
+	for key, ed := range next {
+		a := s.audiences[key]
+		changed := differences(a.edition, ed)
+		s.each(g, func(st *stream) {
+			if st.audience == key {
+				st.follow(a.edition, ed, changed)
+			}
+		})
+		s.replace(a, ed)
+	}
+	s.each(g, func(st *stream) {
+		s.look(s.audiences[st.audience], st)
+		s.chargeAgain(st)
+	})
+	s.notify()
 	s.mu.Unlock()
-	return s.tell(name, ed.snap)
+	var errs []error
+	for key, ed := range next {
+		errs = append(errs, s.tell(key, ed.snap))
+	}
+	s.mu.Lock()
+	s.each(g, s.assign)
+	s.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// each is for the streams of a gateway. The caller holds the lock.
+func (s *Server) each(g *gateway, do func(*stream)) {
+	for _, st := range s.streams {
+		if st.gateway == g.name {
+			do(st)
+		}
+	}
 }
 
 // tell hands a snapshot to the streams. Nothing but its own deadline stops it: half of
 // the streams told would be neither the old nor the new.
-func (s *Server) tell(gateway string, snap *cachev3.Snapshot) error {
+func (s *Server) tell(key string, snap *snapshot) error {
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
-	if err := s.cache.SetSnapshot(ctx, gateway, snap); err != nil {
-		return fmt.Errorf("gateway %s: %w", gateway, err)
+	if err := s.cache.SetSnapshot(ctx, key, snap); err != nil {
+		return fmt.Errorf("gateway %s: %w", strings.TrimSuffix(key, apartKey("")), err)
 	}
 	return nil
 }

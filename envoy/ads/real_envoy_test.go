@@ -271,7 +271,7 @@ func TestRealEnvoyFollows(t *testing.T) {
 		url := backend(t, fmt.Sprint("b", i))
 		cat := compile(t, g.check, g.xds, api("orders", "/orders", url), api("new", "/new", url))
 		cat.CheckTimeout = 400 * time.Millisecond
-		if err := g.server.Publish(t.Context(), cat); err != nil {
+		if err := publish(t.Context(), g.server, cat); err != nil {
 			t.Fatal(err)
 		}
 		g.acked(t)

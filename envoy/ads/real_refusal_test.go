@@ -1,7 +1,14 @@
 package ads_test
 
 import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/durward/durward/envoy"
 	"github.com/durward/durward/envoy/ads"
+	"github.com/durward/durward/envoy/binary"
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
 
@@ -96,4 +105,166 @@ func TestRealEnvoyKeepsOverRestart(t *testing.T) {
 		t.Errorf("after the restart: %d", a.status)
 	}
 	g.noNACKs(t)
+}
+
+// TestRealEnvoyRefusesTables has tables refused that only Envoy can judge, because it does
+// not tell upper case from lower case in hosts: from the start, in a table in which there
+// is another API, and in one that is new and has a scope of its own.
+func TestRealEnvoyRefusesTables(t *testing.T) {
+	t.Parallel()
+	url := backend(t, "one")
+	// twins are two APIs of which Envoy takes either, but not both.
+	twins := func(name, path string) []*durwardv1.API {
+		return []*durwardv1.API{api(name, path, url, "*.example.com"), api(name+"-twin", path, url, "*.upper.com")}
+	}
+	g := startGateway(t, api("orders", "/orders", url))
+	publish := func(apis ...*durwardv1.API) {
+		t.Helper()
+		cat := compile(t, g.check, g.xds, apis...)
+		for _, api := range cat.APIs {
+			if api.Hosts[0] == "*.upper.com" {
+				api.Hosts = []string{"*.EXAMPLE.com"}
+			}
+		}
+		if err := publish(t.Context(), g.server, cat); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parked := func(want ...string) {
+		t.Helper()
+		eventually(t, "the search is over", func() bool {
+			all := g.server.Status()
+			var got []string
+			for _, p := range all.Parked {
+				if !p.Guilty || !strings.Contains(p.Reason, "Only unique values for domains") {
+					return false
+				}
+				got = append(got, p.API)
+			}
+			return len(all.Envoys) == 1 && all.Envoys[0].Current && cmp.Equal(want, got)
+		})
+	}
+	serves := func(want map[string]int) {
+		t.Helper()
+		for path, status := range want {
+			eventually(t, fmt.Sprintf("%s is %d", path, status), func() bool { return g.send(t, "GET", path, "host: a.example.com").status == status })
+		}
+	}
+	other := api("other", "/other", url)
+	publish(append(twins("x", "/x"), api("orders", "/orders", url), other)...)
+	parked("x-twin")
+	serves(map[string]int{"/x": 200, "/orders": 200, "/other": 200})
+
+	// Until the table of a new scope is accepted, Envoy finds no route there, and keeps the
+	// others as they are. Nothing is parked as long as something else is installed.
+	next := append(append(twins("x", "/x"), twins("y", "/y")...), api("orders", "/orders/2", url), other)
+	publish(next...)
+	refusals := g.metric(t, "durward_xds_nacks_total")
+	giveBack := g.server.TakeTurn()
+	eventually(t, "the new table is refused", func() bool { return g.metric(t, "durward_xds_nacks_total") > refusals })
+	serves(map[string]int{"/orders/2": 200, "/other": 200, "/x": 200})
+	g.checker.take()
+	if a := g.send(t, "GET", "/y", "host: a.example.com"); a.status != 404 {
+		t.Errorf("a scope without a table: %d", a.status)
+	}
+	g.checkedAs(t, "a scope without a table", "")
+	if all := g.server.Status().Parked; len(all) != 1 {
+		t.Errorf("parked meanwhile: %+v", all)
+	}
+	giveBack()
+	parked("x-twin", "y-twin")
+	serves(map[string]int{"/x": 200, "/y": 200, "/orders/2": 200, "/orders": 404, "/other": 200})
+
+	publish(api("x", "/x", url, "*.example.com"), other)
+	g.acked(t)
+	parked()
+	serves(map[string]int{"/x": 200, "/y": 404, "/orders/2": 404, "/other": 200})
+}
+
+// TestRealEnvoyOfTwo removes a file of authorities after one Envoy has read it. The one
+// that starts after that goes without the API, alone.
+func TestRealEnvoyOfTwo(t *testing.T) {
+	t.Parallel()
+	one := backend(t, "one")
+	secure := httptest.NewTLSServer(echoHandler("secure"))
+	t.Cleanup(secure.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tls := api("tls", "/tls", secure.URL)
+	tls.Backend.Tls = &durwardv1.BackendTLS{CaFile: ca}
+	g := startGateway(t, api("orders", "/orders", one), tls)
+	if err := os.Remove(ca); err != nil {
+		t.Fatal(err)
+	}
+	second := g.another(t, "second")
+	serves := func(envoy *gateway, want map[string]int) {
+		t.Helper()
+		for path, status := range want {
+			eventually(t, fmt.Sprintf("%s is %d", path, status), func() bool { return envoy.send(t, "GET", path).status == status })
+		}
+	}
+	parked := func(want ...string) {
+		t.Helper()
+		eventually(t, "one goes without", func() bool {
+			all := g.server.Status()
+			var got []string
+			for _, p := range all.Parked {
+				if !p.Guilty || !cmp.Equal(p.Only, []string{"second"}) {
+					return false
+				}
+				got = append(got, p.API)
+			}
+			return len(all.Envoys) == 2 && all.Envoys[0].Current && all.Envoys[1].Current && cmp.Equal(want, got)
+		})
+	}
+	parked("tls")
+	serves(g, map[string]int{"/orders": 200, "/tls": 200})
+	serves(second, map[string]int{"/orders": 200, "/tls": 404})
+
+	g.publish(t, api("orders", "/orders/2", one), tls, api("more", "/more", one))
+	parked("tls")
+	serves(g, map[string]int{"/orders/2": 200, "/more": 200, "/tls": 200})
+	serves(second, map[string]int{"/orders/2": 200, "/more": 200, "/tls": 404})
+
+	g.publish(t, api("orders", "/orders/2", one), api("tls", "/tls", one))
+	parked()
+	g.acked(t)
+	for _, envoy := range []*gateway{g, second} {
+		serves(envoy, map[string]int{"/orders/2": 200, "/more": 404, "/tls": 200})
+	}
+}
+
+// another starts one more Envoy of the gateway, of which only requests are sent.
+func (g *gateway) another(t *testing.T, id string) *gateway {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	path, err := binary.Find(ctx, binary.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bootstrap, err := envoy.Bootstrap(compile(t, g.check, g.xds), "edge", envoy.BootstrapOptions{Admin: "127.0.0.1:0", NodeID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := binary.Start(binary.Command{Path: path, Dir: t.TempDir(), Bootstrap: bootstrap, Stdout: io.Discard, Stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := p.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := p.ListenerAddr(ctx, "edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &gateway{addr: addr}
 }

@@ -1,33 +1,32 @@
 package ads
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"maps"
 	"slices"
 	"strings"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-
-	"github.com/durward/durward/policy/contract"
 )
 
 const (
-	// maxRefused bounds the refusals that are remembered of one Envoy.
-	maxRefused = 64
-	// maxRefusing bounds the Envoys of one gateway of which any are.
-	maxRefusing = 1024
+	// maxRefused bounds the resources of which it is remembered that one Envoy refused
+	// them: two for each route table.
+	maxRefused = 2048
+	// maxRefusing bounds the Envoys of one gateway that are not connected of which any are.
+	maxRefusing = 256
+	// maxPending bounds the refusals that wait to be looked into.
+	maxPending = 64
 )
 
-// refusal is one update that an Envoy refused as a whole.
+// resource is one version of one resource.
+type resource struct{ typeURL, name, version string }
+
+// refusal is an update that an Envoy refused as a whole.
 type refusal struct {
 	typeURL  string
 	versions map[string]string // of the resources in it, by name
-	// reason is in Envoy's words, after the type of resource.
+	// reason is in Envoy's words.
 	reason string
 }
 
@@ -35,11 +34,12 @@ type refusal struct {
 type charge struct {
 	refusal
 	// bases are, by name of a refused resource, the editions before; tables the editions
-	// of the route tables that the Envoy has.
+	// of the route tables that the Envoy has; good the last of which it had all, or nil.
 	bases, tables map[string]*edition
-	// unknown says that it cannot be told what changed for the Envoy: it has none of what
-	// all others have, or an Envoy has something from before our start.
-	unknown bool
+	good          *edition
+	// foreign says that an Envoy has of the refused something that did not come from here,
+	// so that it cannot be told what changed.
+	foreign bool
 }
 
 // key is the same for the same update.
@@ -50,20 +50,6 @@ func (r refusal) key() string {
 		b.WriteString("\x00" + name + "\x00" + r.versions[name])
 	}
 	return b.String()
-}
-
-// within reports whether a response would offer the whole update again.
-func (r refusal) within(res *discoveryv3.DeltaDiscoveryResponse) bool {
-	if res.GetTypeUrl() != r.typeURL {
-		return false
-	}
-	found := 0
-	for _, one := range res.GetResources() {
-		if r.versions[one.GetName()] == one.GetVersion() {
-			found++
-		}
-	}
-	return found == len(r.versions)
 }
 
 // in reports whether the edition still has the whole update.
@@ -77,134 +63,130 @@ func (r refusal) in(e *edition) bool {
 	return true
 }
 
-// refuse remembers what an Envoy refused, for the reviewer and so that it is not sent
-// again. It reports whether that is news. The caller holds the lock.
-func (s *Server) refuse(st *stream, res *discoveryv3.DeltaDiscoveryResponse, reason string) bool {
-	g := s.gateways[st.gateway]
-	if g == nil || len(res.GetResources()) == 0 {
-		return true // a removal, or an answer to nothing
+func (r resource) in(e *edition) bool { return e.versions(r.typeURL)[r.name] == r.version }
+
+func (r resource) heldBy(st *stream) bool { return st.held[r.typeURL][r.name] == r.version }
+
+// nacked takes note of a refusal. The whole response is refused, whatever in it was the
+// reason, so that several resources are offered again in halves, unless what changed in
+// all of them is one API's. It reports whether that is news. The caller holds the lock.
+func (s *Server) nacked(a *audience, st *stream, res sent, reason string) (news bool) {
+	if res.DeltaDiscoveryResponse == nil {
+		return false // an answer to nothing
 	}
-	r := refusal{typeURL: res.GetTypeUrl(), versions: make(map[string]string), reason: reason}
-	for _, one := range res.GetResources() {
-		r.versions[one.GetName()] = one.GetVersion()
+	if len(res.GetResources()) == 0 { // nobody can keep what is gone
+		st.removed(res.DeltaDiscoveryResponse)
 	}
-	st.askew = st.askew || len(r.versions) > 1
-	key, news := r.key(), true
-	for _, of := range g.refused {
-		if _, ok := of[key]; ok {
-			news = false
+	later := st.outran(res.GetTypeUrl())
+	for _, name := range res.GetRemovedResources() {
+		if st.held[res.GetTypeUrl()][name] != "" && !later[name] {
+			st.isUnused(res.GetTypeUrl(), name)
 		}
 	}
-	of := g.refused[st.envoy()]
-	if of == nil {
-		of = make(map[string]refusal)
-		makeRoom(g.refused, maxRefusing)
-		g.refused[st.envoy()] = of
+	offered := slices.DeleteFunc(slices.Clone(res.GetResources()), func(one *discoveryv3.Resource) bool { return later[one.GetName()] })
+	if a == nil || len(offered) == 0 {
+		return true // what is not offered any more
 	}
-	makeRoom(of, maxRefused)
-	of[key] = r
-	s.charge(g, st, r)
+	c := chargeOf(a.gateway, st, res.GetTypeUrl(), offered, reason)
+	if len(offered) > 1 && !a.edition.isOfOne(c) {
+		half := len(offered) / 2
+		st.parts = append([]part{
+			{res.GetTypeUrl(), offered[:half], res.editions},
+			{res.GetTypeUrl(), offered[half:], res.editions},
+		}, st.parts...)
+		return false
+	}
+	for name, version := range c.versions {
+		r := resource{c.typeURL, name, version}
+		news = news || !s.isRefused(a.gateway, r)
+		makeRoom(st.refused, maxRefused)
+		st.refused[r] = reason
+	}
+	s.leave(st, c)
 	return news
 }
 
-// charge leaves a refusal to the reviewer. More than it takes come again with the next
-// edition. The caller holds the lock.
-func (s *Server) charge(g *gateway, st *stream, r refusal) {
-	if len(g.pending) >= maxRefused {
-		return
-	}
-	c := charge{refusal: r, bases: make(map[string]*edition), tables: make(map[string]*edition)}
-	for name, version := range r.versions {
-		c.bases[name] = g.known(r.typeURL, name, st.held[r.typeURL][name])
-		if c.bases[name] != nil {
-			continue
-		}
-		inGood := g.good != nil && g.good.versions(r.typeURL)[name] != ""
-		c.unknown = c.unknown || inGood || s.anyHoldsOther(g, r.typeURL, name, version)
-	}
-	c.unknown = c.unknown || g.good == nil && s.anyHoldsForeign(g)
-	for name, version := range st.held[resourcev3.RouteType] {
-		if e := g.known(resourcev3.RouteType, name, version); e != nil {
-			c.tables[name] = e
-		}
-	}
-	g.pending[r.key()] = c
-	s.notify()
-}
-
-// chargeAgain is for what an Envoy has refused, and should have again. The caller holds
-// the lock.
-func (s *Server) chargeAgain(g *gateway, st *stream) {
-	for _, r := range g.refused[st.envoy()] {
-		if r.in(g.edition) && !r.heldBy(st) {
-			s.charge(g, st, r)
-		}
-	}
-}
-
-func (r refusal) heldBy(st *stream) bool {
-	for name, version := range r.versions {
-		if st.held[r.typeURL][name] != version {
-			return false
-		}
-	}
-	return true
-}
-
-// anyHoldsForeign reports whether an Envoy has a route table that did not come from here.
-func (s *Server) anyHoldsForeign(g *gateway) bool {
+// isRefused reports whether any Envoy of the gateway refused it. The caller holds the lock.
+func (s *Server) isRefused(g *gateway, r resource) bool {
 	for _, st := range s.streams {
-		if st.gateway != g.name {
-			continue
-		}
-		for name, version := range st.held[resourcev3.RouteType] {
-			if g.known(resourcev3.RouteType, name, version) == nil {
-				return true
-			}
+		if _, ok := st.refused[r]; ok && st.gateway == g.name {
+			return true
 		}
 	}
-	return false
-}
-
-// anyRefused reports whether an Envoy has refused what the edition has in it.
-func (g *gateway) anyRefused(e *edition) bool {
-	for _, of := range g.refused {
-		for _, r := range of {
-			if r.in(e) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (s *Server) anyHoldsOther(g *gateway, typeURL, name, version string) bool {
-	for _, st := range s.streams {
-		if held := st.held[typeURL][name]; st.gateway == g.name && held != "" && held != version {
+	for _, of := range g.left {
+		if _, ok := of[r]; ok {
 			return true
 		}
 	}
 	return false
 }
 
-// isRefused reports whether an Envoy refused a resource, alone or among others, and none
-// has it. The caller holds the lock.
-func (s *Server) isRefused(g *gateway, typeURL, name, version string) bool {
-	if s.anyHolds(g, typeURL, name, version) {
-		return false
+// chargeOf notes what the Envoy had before. The caller holds the lock.
+func chargeOf(g *gateway, st *stream, typeURL string, offered []*discoveryv3.Resource, reason string) charge {
+	c := charge{
+		refusal: refusal{typeURL, make(map[string]string), reason},
+		bases:   make(map[string]*edition), tables: make(map[string]*edition), good: st.good,
 	}
-	for _, of := range g.refused {
-		for _, r := range of {
-			if r.typeURL == typeURL && r.versions[name] == version {
-				return true
-			}
+	for _, one := range offered {
+		name, version := one.GetName(), one.GetVersion()
+		c.versions[name] = version
+		held := st.held[typeURL][name]
+		c.bases[name] = g.known(typeURL, name, held)
+		c.foreign = c.foreign || held != "" && c.bases[name] == nil
+		if c.bases[name] == nil && st.good != nil && st.good.versions(typeURL)[name] != version {
+			c.bases[name] = st.good
+		}
+	}
+	for name, version := range st.held[resourcev3.RouteType] {
+		if e := g.known(resourcev3.RouteType, name, version); e != nil {
+			c.tables[name] = e
+		}
+	}
+	return c
+}
+
+// leave sets an Envoy apart, if it is not, and leaves its refusal to the reviewer. More than
+// that takes come again with the next edition. The caller holds the lock.
+func (s *Server) leave(st *stream, c charge) {
+	s.assign(st)
+	b := s.audiences[apartKey(st.gateway)]
+	if b == nil || len(b.pending) >= maxPending {
+		return
+	}
+	if b.pending == nil {
+		b.pending = make(map[string]charge)
+	}
+	b.pending[c.key()] = c
+	s.notify()
+}
+
+// chargeAgain is for what an Envoy has refused, and should have again. The caller holds
+// the lock.
+func (s *Server) chargeAgain(st *stream) {
+	b := s.audiences[apartKey(st.gateway)]
+	for r, reason := range st.refused {
+		if len(b.pending) >= maxPending {
+			return
+		}
+		if r.in(b.edition) && !r.heldBy(st) {
+			one := &discoveryv3.Resource{Name: r.name, Version: r.version}
+			s.leave(st, chargeOf(b.gateway, st, r.typeURL, []*discoveryv3.Resource{one}, reason))
+		}
+	}
+}
+
+// anyHolds reports whether an Envoy of the gateway has that version.
+func (s *Server) anyHolds(g *gateway, r resource) bool {
+	for _, st := range s.streams {
+		if st.gateway == g.name && r.heldBy(st) {
+			return true
 		}
 	}
 	return false
 }
 
 // makeRoom removes any one entry of a map that is full.
-func makeRoom[V any](m map[string]V, limit int) {
+func makeRoom[K comparable, V any](m map[K]V, limit int) {
 	for key := range m {
 		if len(m) < limit {
 			return
@@ -225,18 +207,18 @@ func (g *gateway) known(typeURL, name, version string) *edition {
 
 // settle notes which of the editions has what an Envoy now holds. The caller holds the
 // lock.
-func (g *gateway) settle(typeURL, name, version string, editions ...*edition) {
-	if g.known(typeURL, name, version) != nil {
+func (g *gateway) settle(r resource, editions ...*edition) {
+	if g.known(r.typeURL, r.name, r.version) != nil {
 		return
 	}
 	for _, e := range editions {
-		if e == nil || e.versions(typeURL)[name] != version {
+		if e == nil || !r.in(e) {
 			continue
 		}
-		if g.base[typeURL] == nil {
-			g.base[typeURL] = make(map[string][]*edition)
+		if g.base[r.typeURL] == nil {
+			g.base[r.typeURL] = make(map[string][]*edition)
 		}
-		g.base[typeURL][name] = append(g.base[typeURL][name], e)
+		g.base[r.typeURL][r.name] = append(g.base[r.typeURL][r.name], e)
 		return
 	}
 }
@@ -244,13 +226,13 @@ func (g *gateway) settle(typeURL, name, version string, editions ...*edition) {
 // replace makes another edition the present one. It is known for what did not change
 // since, too, so that no older one is kept for that; of what did, versions that no Envoy
 // holds any more are forgotten. The caller holds the lock.
-func (s *Server) replace(g *gateway, next *edition) {
-	for typeURL, base := range g.base {
+func (s *Server) replace(a *audience, next *edition) {
+	for typeURL, base := range a.base {
 		versions := next.versions(typeURL)
 		for name, all := range base {
 			all = slices.DeleteFunc(all, func(e *edition) bool {
 				version := e.versions(typeURL)[name]
-				return version != versions[name] && !s.anyHolds(g, typeURL, name, version)
+				return version != versions[name] && !s.anyHolds(a.gateway, resource{typeURL, name, version})
 			})
 			for i, e := range all {
 				if e.versions(typeURL)[name] == versions[name] {
@@ -262,88 +244,5 @@ func (s *Server) replace(g *gateway, next *edition) {
 			}
 		}
 	}
-	g.edition, g.former = next, g.edition
-}
-
-func (s *Server) anyHolds(g *gateway, typeURL, name, version string) bool {
-	for _, st := range s.streams {
-		if st.gateway == g.name && st.held[typeURL][name] == version {
-			return true
-		}
-	}
-	return false
-}
-
-// authors lists the APIs that wrote part of a resource of the edition, each with a hash
-// of its part. An API has no part in listeners.
-func (e *edition) authors(typeURL, name string) map[string][]byte {
-	resource := e.snap.GetResources(typeURL)[name]
-	parts := make(map[string][]byte)
-	switch r := resource.(type) {
-	case *routev3.RouteConfiguration:
-		for _, vh := range r.GetVirtualHosts() {
-			for _, route := range vh.GetRoutes() {
-				add(parts, route.GetName(), vh.GetName(), route)
-			}
-		}
-	case *clusterv3.Cluster:
-		for _, table := range e.snap.GetResources(resourcev3.RouteType) {
-			for _, vh := range table.(*routev3.RouteConfiguration).GetVirtualHosts() {
-				for _, route := range vh.GetRoutes() {
-					if leadsTo(route, name) && parts[route.GetName()] == nil {
-						add(parts, route.GetName(), "", r)
-					}
-				}
-			}
-		}
-	}
-	delete(parts, contract.NoAPI)
-	return parts
-}
-
-// add chains the hashes of what an API wrote.
-func add(parts map[string][]byte, api, host string, m types.Resource) {
-	sum := sha256.New()
-	sum.Write(parts[api])
-	sum.Write([]byte(host))
-	if err := hashInto(sum, m); err != nil {
-		return // it was marshalled before, for its version
-	}
-	parts[api] = sum.Sum(nil)
-}
-
-func leadsTo(route *routev3.Route, cluster string) bool {
-	action := route.GetRoute()
-	if action.GetCluster() == cluster {
-		return true
-	}
-	return slices.ContainsFunc(action.GetWeightedClusters().GetClusters(), func(c *routev3.WeightedCluster_ClusterWeight) bool {
-		return c.GetName() == cluster
-	})
-}
-
-// suspects lists the APIs that changed in a refused update since an Envoy last held its
-// resources; all of theirs, if that tells none. What all other Envoys have as it stands is
-// beyond suspicion.
-func (e *edition) suspects(c charge) []string {
-	changed, all := make(map[string]bool), make(map[string]bool)
-	for name, version := range c.versions {
-		var former map[string][]byte
-		if base := c.bases[name]; base != nil {
-			if base.versions(c.typeURL)[name] == version {
-				continue
-			}
-			former = base.authors(c.typeURL, name)
-		}
-		for api, part := range e.authors(c.typeURL, name) {
-			all[api] = true
-			if !bytes.Equal(former[api], part) {
-				changed[api] = true
-			}
-		}
-	}
-	if len(changed) == 0 {
-		changed = all
-	}
-	return slices.Sorted(maps.Keys(changed))
+	a.edition, a.former = next, a.edition
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // discovered are the types that a robot asks for, in this order; of each, everything.
-var discovered = []string{resourcev3.ClusterType, resourcev3.ListenerType, resourcev3.RouteType}
+var discovered = []string{resourcev3.ClusterType, resourcev3.ListenerType, resourcev3.RouteType, resourcev3.ScopedRouteType}
 
 // robot is an Envoy without a data plane: it asks for everything, answers at once,
 // refuses a response as a whole, and comes back with what it has when its stream ends.
@@ -44,6 +44,8 @@ type robot struct {
 	// careful robots look, each time, for routes that lead to no cluster: these are gaps.
 	careful bool
 	gaps    []string
+	// lost counts the updates after which it had fewer APIs than least.
+	least, lost int
 }
 
 func newRobot(id string, refuses func(*discoveryv3.DeltaDiscoveryResponse) string) *robot {
@@ -67,9 +69,10 @@ func (r *robot) runs(version *typev3.SemanticVersion) *robot {
 }
 
 // start connects to the control plane until the test ends or stop is called.
-func (r *robot) start(t *testing.T, addr string) (stop func()) {
+func (r *robot) start(t testing.TB, addr string) (stop func()) {
 	t.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20))) // Envoy has no limit
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +156,9 @@ func (r *robot) take(res *discoveryv3.DeltaDiscoveryResponse) (why string) {
 	for _, name := range res.GetRemovedResources() {
 		delete(r.held[res.GetTypeUrl()], name)
 	}
+	if r.least > 0 && r.streams > 1 && len(routesOf(r.held[resourcev3.RouteType])) < r.least {
+		r.lost++
+	}
 	if !r.careful {
 		return ""
 	}
@@ -169,6 +175,13 @@ func (r *robot) total() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.offered
+}
+
+// forget makes what it refused news.
+func (r *robot) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.refused)
 }
 
 // sentAgain lists what came again after the robot had refused it alone.
@@ -218,7 +231,7 @@ func mentioning(words ...string) func(*discoveryv3.DeltaDiscoveryResponse) strin
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !holds() {

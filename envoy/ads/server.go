@@ -31,16 +31,14 @@ type Server struct {
 	names    func(context.Context) []string
 	reviewer sync.WaitGroup
 
-	// turn is full while editions are made and put to use, which guards the next two.
-	turn          chan struct{}
-	retiring      map[string]func()        // by gateway
-	checkTimeouts map[string]time.Duration // by gateway, of what was published last
+	// turn is full while editions are made and put to use.
+	turn chan struct{}
 
-	mu       sync.Mutex
-	gateways map[string]*gateway
-	streams  map[int64]*stream
-	warned   map[string]bool // what the log need not be told again
-	changed  chan struct{}   // closed and replaced when the above changes
+	mu        sync.Mutex
+	audiences map[string]*audience // by key
+	streams   map[int64]*stream
+	warned    map[string]bool // what the log need not be told again
+	changed   chan struct{}   // closed and replaced when the above changes
 }
 
 type metrics struct {
@@ -50,13 +48,13 @@ type metrics struct {
 	nacks   *prometheus.CounterVec
 }
 
-// NewServer returns a server that knows no gateway until the first [Server.Publish].
+// NewServer returns a server that knows no gateway until the first [Prepared.Publish].
 // names returns the subject alternative names of the verified certificate of a call's
 // peer, and none where it has no such certificate; nil is for a port that asks for none.
 //
 // It registers the gauge durward_xds_streams, the counters
 // durward_xds_denied_streams_total, durward_xds_resources_sent_total and
-// durward_xds_nacks_total, these by type of resource (cluster, listener, route), and
+// durward_xds_nacks_total, these by type of resource (cluster, listener, route, scope), and
 // what [Server.Status] knows in numbers: durward_xds_envoys by gateway, version,
 // revision and state, durward_xds_envoys_outdated and durward_xds_parked_apis by
 // gateway.
@@ -68,18 +66,16 @@ func NewServer(log *slog.Logger, reg prometheus.Registerer, names func(context.C
 	s := &Server{
 		log:     log,
 		metrics: newMetrics(reg),
-		// With ads, responses to one Envoy keep the order cluster, listener, route.
-		cache:         cachev3.NewSnapshotCache(true, byGateway{}, nil),
-		stop:          stop,
-		closed:        ctx.Done(),
-		names:         names,
-		turn:          make(chan struct{}, 1),
-		retiring:      make(map[string]func()),
-		checkTimeouts: make(map[string]time.Duration),
-		gateways:      make(map[string]*gateway),
-		streams:       make(map[int64]*stream),
-		warned:        make(map[string]bool),
-		changed:       make(chan struct{}),
+		// With ads, responses to one Envoy keep the order cluster, listener, route, scope.
+		cache:     cachev3.NewSnapshotCache(true, byAudience{}, nil),
+		stop:      stop,
+		closed:    ctx.Done(),
+		names:     names,
+		turn:      make(chan struct{}, 1),
+		audiences: make(map[string]*audience),
+		streams:   make(map[int64]*stream),
+		warned:    make(map[string]bool),
+		changed:   make(chan struct{}),
 	}
 	reg.MustRegister(collector{s})
 	s.delta = deltav3.NewServer(ctx, s.cache, callbacks{s})
@@ -116,15 +112,12 @@ func (s *Server) Register(g *grpc.Server) {
 }
 
 // Close ends all streams, so that grpc.Server.GracefulStop need not wait for Envoys,
-// which never hang up by themselves, and whatever Publish left to be done. Envoys keep
+// which never hang up by themselves, and the search for what they refuse. Envoys keep
 // what they have and try to reconnect.
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.stop()
 		s.turn <- struct{}{} // for good
-		for name := range s.retiring {
-			s.endRetirement(name)
-		}
 		s.reviewer.Wait()
 	})
 }
@@ -136,18 +129,24 @@ type service struct {
 }
 
 func (s service) DeltaAggregatedResources(str discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	st := newStream(s.server.names(str.Context()))
-	return s.server.delta.DeltaStreamHandler(judged{str, s.server, st}, resourcev3.AnyType)
+	j := judged{str, s.server, newStream(str, s.server.names(str.Context())), make(chan received), time.After(firstWithin)}
+	go j.receive()
+	return s.server.delta.DeltaStreamHandler(j, resourcev3.AnyType)
 }
 
-// byGateway makes Envoys of one gateway share a snapshot.
-type byGateway struct{}
+// byAudience makes Envoys that are told the same share a snapshot.
+type byAudience struct{}
 
-func (byGateway) ID(node *corev3.Node) string { return node.GetCluster() }
+func (byAudience) ID(node *corev3.Node) string { return node.GetCluster() }
+
+// inOrder are the types of resources in the order in which Envoy is told of them.
+var inOrder = []string{resourcev3.ClusterType, resourcev3.ListenerType, resourcev3.SecretType, resourcev3.RouteType, resourcev3.ScopedRouteType}
 
 // typeLabels are the types of resources we serve, and their names as metric labels.
 var typeLabels = map[string]string{
-	resourcev3.ClusterType:  "cluster",
-	resourcev3.ListenerType: "listener",
-	resourcev3.RouteType:    "route",
+	resourcev3.ClusterType:     "cluster",
+	resourcev3.ListenerType:    "listener",
+	resourcev3.SecretType:      "secret",
+	resourcev3.RouteType:       "route",
+	resourcev3.ScopedRouteType: "scope",
 }

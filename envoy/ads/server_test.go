@@ -34,7 +34,7 @@ type controlPlane struct {
 	log      *lockedBuffer
 }
 
-func startControlPlane(t *testing.T) *controlPlane {
+func startControlPlane(t testing.TB) *controlPlane {
 	t.Helper()
 	c := &controlPlane{registry: prometheus.NewRegistry(), log: new(lockedBuffer)}
 	c.Server = ads.NewServer(slog.New(slog.NewTextHandler(c.log, nil)), c.registry, nil)
@@ -50,7 +50,7 @@ func (c *controlPlane) publish(t *testing.T, apis ...*durwardv1.API) {
 
 func (c *controlPlane) publishAll(t *testing.T, cat *catalog.Catalogue) {
 	t.Helper()
-	if err := c.Publish(t.Context(), cat); err != nil {
+	if err := publish(t.Context(), c.Server, cat); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -148,10 +148,18 @@ func (c *client) begin(cluster string) {
 	c.subscribe("", resourcev3.ListenerType)
 	c.want("Listener +edge")
 	c.ack(resourcev3.ListenerType)
-	c.subscribe("", resourcev3.RouteType, "edge")
-	c.want("RouteConfiguration +edge")
+	c.subscribe("", resourcev3.RouteType)
+	c.want("RouteConfiguration +edge/* +" + ordersTable)
 	c.ack(resourcev3.RouteType)
+	c.subscribe("", resourcev3.ScopedRouteType)
+	if first := c.next(); !strings.HasPrefix(first, "ScopedRouteConfiguration +*/0 ") {
+		c.t.Fatalf("the scopes begin with %.100s", first)
+	}
+	c.ack(resourcev3.ScopedRouteType)
 }
+
+// ordersTable is where the API of a client's gateway is, by its first path segment.
+const ordersTable = "edge/*354"
 
 func (c *controlPlane) waitAcked(t *testing.T, wait time.Duration) error {
 	t.Helper()
@@ -175,8 +183,8 @@ func TestPublishSendsWhatChanged(t *testing.T) {
 
 	// What is published here sends nothing, or the responses below were others.
 	c.publish(t, api("orders", "/orders", "http://one"))
-	c.publish(t, api("orders", "/o", "http://one"))
-	envoy.want("RouteConfiguration +edge")
+	c.publish(t, api("orders", "/orders/v2", "http://one"))
+	envoy.want("RouteConfiguration +" + ordersTable)
 	if err := c.waitAcked(t, 50*time.Millisecond); err == nil {
 		t.Error("acknowledged before it was")
 	}
@@ -196,8 +204,9 @@ func TestPublishMakesBeforeItBreaks(t *testing.T) {
 	envoy := c.connect(t)
 	envoy.begin("http://one:80")
 	c.publishAll(t, next)
-	envoy.want("Cluster +http://two:80", "Listener +edge", "RouteConfiguration +edge")
+	envoy.want("Cluster +http://two:80", "Listener +edge")
 	envoy.ack(resourcev3.ClusterType)
+	envoy.want("RouteConfiguration +" + ordersTable) // now that it can lead there
 	envoy.ack(resourcev3.ListenerType)
 	time.Sleep(2 * former.CheckTimeout) // a removal that does not wait for the routes would come now
 	acked := time.Now()
@@ -222,14 +231,15 @@ func TestRefusalIsToldAndKeepsOldClusters(t *testing.T) {
 	envoy.begin("http://one:80")
 
 	c.publishAll(t, two)
-	envoy.want("Cluster +http://two:80", "RouteConfiguration +edge")
+	envoy.want("Cluster +http://two:80")
 	envoy.ack(resourcev3.ClusterType)
+	envoy.want("RouteConfiguration +" + ordersTable)
 	envoy.send(&discoveryv3.DeltaDiscoveryRequest{
 		TypeUrl: resourcev3.RouteType, ResponseNonce: envoy.last[resourcev3.RouteType].GetNonce(),
 		ErrorDetail: &status.Status{Code: 13, Message: "no such thing" + strings.Repeat("x", 1<<20)},
 	})
 	// The way out: it is told what it had. Its cluster was not removed.
-	envoy.want("RouteConfiguration +edge")
+	envoy.want("RouteConfiguration +" + ordersTable)
 	if text := c.log.String(); strings.Count(text, "no such thing") != 2 || len(text) > 16<<10 {
 		t.Errorf("the log, %d bytes: %.500s", len(text), text)
 	}
@@ -278,7 +288,7 @@ func TestClose(t *testing.T) {
 			break
 		}
 	}
-	if err := c.Publish(t.Context(), plain(t)); !errors.Is(err, ads.ErrClosed) {
+	if err := publish(t.Context(), c.Server, plain(t)); !errors.Is(err, ads.ErrClosed) {
 		t.Errorf("publish after close: %v", err)
 	}
 }
@@ -292,21 +302,23 @@ func TestFailedPublishPublishesNothing(t *testing.T) {
 
 	broken := plain(t, api("orders", "/changed", "http://one"))
 	broken.Gateways = append(broken.Gateways, &catalog.Gateway{Name: "inner", Listen: "a.name:80"})
-	if err := c.Publish(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "gateway inner: listen:") {
+	if err := publish(t.Context(), c.Server, broken); err == nil || !strings.Contains(err.Error(), "gateway inner: listen:") {
 		t.Errorf("error %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 10 {
-		if err := c.Publish(ended, plain(t, api("orders", "/changed", "http://one"))); !errors.Is(err, context.Canceled) {
+		if err := publish(ended, c.Server, plain(t, api("orders", "/changed", "http://one"))); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
 	}
 	if err := c.waitAcked(t, 10*time.Second); err != nil {
 		t.Errorf("after a failed publish: %v", err)
 	}
-	c.publish(t, api("orders", "/orders", "http://one"), api("more", "/more", "http://two"))
-	envoy.want("Cluster +http://two:80", "RouteConfiguration +edge")
+	c.publish(t, api("orders", "/orders", "http://one"), api("more", "/orders/more", "http://two"))
+	envoy.want("Cluster +http://two:80")
+	envoy.ack(resourcev3.ClusterType)
+	envoy.want("RouteConfiguration +" + ordersTable)
 }
 
 // An Envoy that comes back says what it has.
@@ -337,7 +349,7 @@ func TestGatewayThatIsGoneLosesItsListener(t *testing.T) {
 	envoy.begin("http://one:80")
 	renamed := plain(t, api("orders", "/orders", "http://one"))
 	renamed.Gateways[0].Name = "inner"
-	if err := c.Publish(t.Context(), renamed); err != nil {
+	if err := publish(t.Context(), c.Server, renamed); err != nil {
 		t.Fatal(err)
 	}
 	envoy.want("Cluster -authz -http://one:80", "Listener -edge")
@@ -371,7 +383,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 		refused(codes.NotFound, func(e *client) { e.subscribe("egde", resourcev3.ClusterType) })
 	}
 	refused(codes.NotFound, func(e *client) { e.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: resourcev3.ClusterType}) })
-	refused(codes.InvalidArgument, func(e *client) { e.subscribe("edge", resourcev3.SecretType) })
+	refused(codes.InvalidArgument, func(e *client) { e.subscribe("edge", resourcev3.EndpointType) })
 	refused(codes.InvalidArgument, func(e *client) { e.subscribe("edge", "") })
 	refused(codes.InvalidArgument, func(e *client) {
 		e.subscribe("edge", resourcev3.ClusterType)
@@ -392,9 +404,17 @@ func TestStreamsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestOnlyDeltaIsServed: of the aggregated service, and there is no other.
 func TestOnlyDeltaIsServed(t *testing.T) {
 	t.Parallel()
 	c := startControlPlane(t)
+	alone := grpc.NewServer()
+	c.Register(alone)
+	for name := range alone.GetServiceInfo() {
+		if name != "envoy.service.discovery.v3.AggregatedDiscoveryService" {
+			t.Errorf("%s is served", name)
+		}
+	}
 	conn, err := grpc.NewClient(c.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,8 @@ type Envoy struct {
 	// LastError is the type of resource that it last refused on this connection, and its
 	// reason in its own words, cut to 2 kB; empty if it refused none.
 	LastError string
+	// Refusal is the same of something that is published to it now.
+	Refusal string
 }
 
 // Parked is an API that an Envoy of the gateway refused, alone or with others.
@@ -41,13 +43,16 @@ type Parked struct {
 	Gateway, API string
 	// At is where the API is declared.
 	At catalog.Position
-	// Reason is the type of resource and the reason in Envoy's own words.
+	// Reason is in Envoy's own words, cut to 2 kB.
 	Reason string
 	// Guilty says that Envoy refuses this very API; else it is one of several of which it
 	// is being found out.
 	Guilty bool
 	// Former says that Envoys have the API as it was before; else they have none of it.
 	Former bool
+	// Only are the node ids of the Envoys that this is about, sorted, where others have the
+	// API as it stands; empty for all.
+	Only []string
 }
 
 // Status returns what is known now.
@@ -56,19 +61,23 @@ func (s *Server) Status() Status {
 	defer s.mu.Unlock()
 	var all Status
 	for _, st := range s.streams {
-		g := s.gateways[st.gateway]
-		if g == nil {
+		a := s.audiences[st.audience]
+		if a == nil {
 			continue // it has not said who it is, or its gateway is gone
 		}
 		all.Envoys = append(all.Envoys, Envoy{
 			Gateway: st.gateway, NodeID: st.node, Version: st.version, Outdated: isOutdated(st.version),
-			Connected: st.since, Revision: st.revision, Current: g.edition != nil && st.has == g.edition, LastError: st.lastError,
+			Connected: st.since, Revision: st.revision, Current: a.edition != nil && st.has == a.edition, LastError: st.lastError, Refusal: st.refusal(a),
 		})
 	}
-	for _, g := range s.gateways {
-		for name, w := range g.withheld {
+	for _, b := range s.audiences {
+		only := s.only(b)
+		if len(only) == 0 && s.progress(b.name).connected > 0 {
+			continue // whoever goes without is not connected
+		}
+		for name, w := range b.withheld {
 			all.Parked = append(all.Parked, Parked{
-				Gateway: g.name, API: name, At: w.api.At, Reason: w.reason, Guilty: w.guilty, Former: w.former != nil,
+				Gateway: b.name, API: name, At: w.api.At, Reason: w.reason, Guilty: w.guilty, Former: w.former != nil, Only: only,
 			})
 		}
 	}
@@ -79,6 +88,26 @@ func (s *Server) Status() Status {
 		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.API, b.API))
 	})
 	return all
+}
+
+// only lists the Envoys of an audience, where there are others of its gateway. The caller
+// holds the lock.
+func (s *Server) only(a *audience) []string {
+	var ids []string
+	others := false
+	for _, st := range s.streams {
+		switch {
+		case st.audience == a.key:
+			ids = append(ids, st.node)
+		case st.gateway == a.name:
+			others = true
+		}
+	}
+	if !others {
+		return nil
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 var (
@@ -112,7 +141,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		switch {
 		case e.Current:
 			state = "current"
-		case e.LastError != "":
+		case e.Refusal != "":
 			state = "refused"
 		}
 		envoys[labels{e.Gateway, e.Version, e.Revision, state}]++
@@ -129,18 +158,22 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for l, n := range envoys {
 		gauge(envoysDesc, n, l.gateway, l.version, l.revision, l.state)
 	}
-	for _, name := range c.server.gatewayNames() {
+	c.server.mu.Lock()
+	names := c.server.gatewayNames()
+	c.server.mu.Unlock()
+	for _, name := range names {
 		gauge(outdatedDesc, outdated[name], name)
 		gauge(parkedDesc, parked[name], name)
 	}
 }
 
-func (s *Server) gatewayNames() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	names := make([]string, 0, len(s.gateways))
-	for name := range s.gateways {
-		names = append(names, name)
+// gatewayNames are sorted. The caller holds the lock.
+func (s *Server) gatewayNames() (names []string) {
+	for key, a := range s.audiences {
+		if !a.isApart() {
+			names = append(names, key)
+		}
 	}
+	slices.Sort(names)
 	return names
 }

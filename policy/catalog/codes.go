@@ -49,6 +49,15 @@ const (
 	badExternal        = "DW219"
 	metadataWhere      = "DW220"
 	metadataTaken      = "DW221"
+	backendForm        = "DW222"
+	backendsDiffer     = "DW223"
+	backendTwice       = "DW224"
+	badBackendTLS      = "DW225"
+	uselessRetries     = "DW226"
+	noServingGateway   = "DW227"
+	noWebsocket        = "DW228"
+	shortWebsocket     = "DW229"
+	heldStream         = "DW230"
 	verifyUnavailable  = "DW301"
 	badIssuer          = "DW302"
 	issuerSlash        = "DW303"
@@ -81,6 +90,8 @@ const (
 	badListenerTLS  = "DW407"
 	badSocketMode   = "DW408"
 	foreignEnvoy    = "DW409"
+	badGatewayTLS   = "DW410"
+	gatewayScheme   = "DW411"
 	// EnvoyRefuses is found by whoever asks a real Envoy, not by Compile.
 	EnvoyRefuses = "DW420"
 )
@@ -132,6 +143,15 @@ var rules = []Rule{
 	{badExternal, Error, "an external URL is malformed", "write http:// or https://, a host in lower case and at most a port"},
 	{metadataWhere, Error, "the metadata of a protected resource names one URL, and there are several", "write frontend.external with the URL that clients use first"},
 	{metadataTaken, Error, "the place of a protected resource's metadata is taken", "remove protected_resource, or what answers there"},
+	{backendForm, Error, "an API does not say how its backends share the requests", "write exactly one of backend, and backends with two or more that each have a weight"},
+	{backendsDiffer, Error, "backends of one API are not alike", "write the same path, timeout, idle_timeout and retries for each, and grpc for all or none"},
+	{backendTwice, Error, "a backend is written twice", "join the two, with the sum of their weights"},
+	{badBackendTLS, Error, "a backend's tls is incomplete or malformed", "write cert_file together with key_file, files by absolute paths where Envoy runs, and sans as a certificate holds them"},
+	{uselessRetries, Error, "retries where nothing is ever repeated", "remove retries: gRPC calls are POST requests, which are sent once"},
+	{noServingGateway, Error, "an API names no gateway", "name a gateway, remove gateways to be served by all, or write published: false"},
+	{noWebsocket, Error, "a websocket could not be opened", "declare an operation with GET on the path of the websocket, or remove websocket"},
+	{shortWebsocket, Error, "websockets end before plain requests do", "write a longer max_duration, or a shorter timeout"},
+	{heldStream, Error, "a limit that holds a request back which does not end", "remove max_request_bytes: gRPC servers limit messages themselves"},
 
 	{verifyUnavailable, Error, "this way of verification is not available", "write verify: introspection, jwt or both"},
 	{badIssuer, Error, "an issuer is not an https URL", "write https://{domain}/oauth2/{server id}; http is for loopback addresses only"},
@@ -166,6 +186,8 @@ var rules = []Rule{
 	{badListenerTLS, Error, "a listener's tls is incomplete or contradicts itself", "write cert_file, key_file, client_ca_file, allowed_sans and envoy"},
 	{badSocketMode, Error, "a unix socket's mode is malformed", `write mode: "0600" or "0660"`},
 	{foreignEnvoy, Error, "foreign_envoy stands where no Envoy asks for decisions", "write it at listeners.check, or remove it"},
+	{badGatewayTLS, Error, "a gateway's tls is incomplete or contradicts itself", "write cert_file and key_file, or sds with address and name"},
+	{gatewayScheme, Error, "a gateway speaks TLS, and its URL does not", "write an https URL, or remove tls"},
 	{EnvoyRefuses, Error, "Envoy refuses what it would be told", "correct what Envoy names; files must be where Envoy runs, and this check with them"},
 }
 

@@ -23,46 +23,41 @@ const defaultCheckTimeout = 2 * time.Second
 // All findings of the run come back, sorted by position. One of them being an Error,
 // the Catalogue is nil. Compile reads no file: that secrets exist is not checked.
 func Compile(cfg *durwardv1.Config, locate func(path string) (Position, bool)) (*Catalogue, []Finding) {
+	return new(Compiler).Compile(cfg, locate)
+}
+
+// compile is one run, whose findings are not sorted. last is an earlier one without errors,
+// or nil.
+func compile(cfg *durwardv1.Config, locate func(path string) (Position, bool), last *compiler) *compiler {
 	c := &compiler{
-		cfg:    cfg,
-		locate: locate,
+		cfg: cfg, locate: locate, last: last,
 		cat: &Catalogue{
 			CheckTimeout: durationOr(cfg.GetCheckTimeout(), defaultCheckTimeout),
 			LogUser:      "hash",
-			apis:         make(map[string]*API),
 			clients:      make(map[string]*Application),
 		},
 		servers:       make(map[string]*AuthorizationServer),
 		policies:      make(map[string]*TokenPolicy),
 		organizations: make(map[string]*Organization),
-		declared:      make(map[declaration]declared),
+		declared:      map[string]map[declaration]declared{kindAPI: make(map[declaration]declared, len(cfg.GetApis()))},
 		applications:  make(map[application]*Application),
 		owners:        make(map[string]*Application),
 		listening:     make(map[endpoint]*Gateway),
 		foldedClients: make(map[string]*Application),
-		frontends:     make(map[frontend]*API),
+		frontends:     make(map[frontend]*API, len(cfg.GetApis())),
+		named:         make(map[string]*draft, len(cfg.GetApis())),
 	}
-	var err error
-	if c.cat.Revision, err = revision(cfg); err != nil {
-		c.find(badText, "", "a value is not UTF-8")
-	}
-	c.log()
-	c.headers()
-	c.listeners()
-	c.gateways()
-	c.authorizationServers()
-	c.tokenPolicies()
-	c.declareOrganizations()
+	c.base()
+	c.members()
 	c.denials()
 	c.declareAPIs()
 	c.metadataPlaces()
 	c.grants()
 	c.audiences()
-	SortFindings(c.findings)
-	if HasErrors(c.findings) {
-		return nil, c.findings
-	}
-	return c.cat, c.findings
+	c.publish()
+	c.cat.Hash = c.hash()
+	c.cat.Revision = c.cat.Hash[:12]
+	return c
 }
 
 // compiler is one run of Compile.
@@ -71,11 +66,25 @@ type compiler struct {
 	locate   func(path string) (Position, bool)
 	cat      *Catalogue
 	findings []Finding
+	// last is the run before, of which the base is the same; else nil.
+	last *compiler
+	// What base, members and denials found, and the hashes of what they read.
+	baseFindings, memberFindings, denialFindings []Finding
+	baseDigest, memberDigest, denialDigest       digest
+	// foreignText says that a text that is not UTF-8 was found.
+	foreignText bool
+	// sameMembers says that the organizations are those of last.
+	sameMembers bool
+	// drafts are of cfg's APIs, named those that have a name of their own. accesses are of
+	// cfg's grants.
+	drafts   []draft
+	named    map[string]*draft
+	accesses []access
 
 	servers       map[string]*AuthorizationServer
 	policies      map[string]*TokenPolicy
 	organizations map[string]*Organization
-	declared      map[declaration]declared
+	declared      map[string]map[declaration]declared // by kind
 	applications  map[application]*Application
 	owners        map[string]*Application
 	listening     map[endpoint]*Gateway
@@ -130,10 +139,16 @@ func (c *compiler) oneOf(path, word string, words ...string) {
 	}
 }
 
+// Kinds of things that others refer to.
+const (
+	kindOrganization = "organization"
+	kindApplication  = "application"
+	kindAPI          = "API"
+)
+
 // declaration names a thing that others refer to. Names are folded: two that differ in
 // case only are one mistake, and whoever reads them cannot tell which is meant.
 type declaration struct {
-	kind  string
 	owner *Organization // of an application; nil for all else
 	name  string
 }
@@ -147,24 +162,30 @@ type declared struct {
 // declare judges the name of a thing at path, and reports whether things can refer to
 // it by that name. A malformed name is one finding, not one for each reference too.
 func (c *compiler) declare(path, kind string, owner *Organization, name string) bool {
-	key := declaration{kind, owner, strings.ToLower(name)}
-	first, taken := c.declared[key]
-	at := c.at(path)
-	path += ".name"
+	return c.declareAt(c.at(path), kind, owner, name, func() string { return path + ".name" })
+}
+
+// declareAt is declare of a thing at a position, whose name is at path.
+func (c *compiler) declareAt(at Position, kind string, owner *Organization, name string, path func() string) bool {
+	key := declaration{owner, strings.ToLower(name)}
+	if c.declared[kind] == nil {
+		c.declared[kind] = make(map[declaration]declared)
+	}
+	first, taken := c.declared[kind][key]
 	switch {
 	case name == "":
-		c.find(badName, path, "%s has no name", kind)
+		c.find(badName, path(), "%s has no name", kind)
 		return false
 	case taken && first.name == name:
-		c.find(duplicateName, path, "%s %q is already declared%s", kind, name, in(first.at))
+		c.find(duplicateName, path(), "%s %q is already declared%s", kind, name, in(first.at))
 		return false
 	case taken:
-		c.find(duplicateName, path, "%s %q differs in case only from %q%s", kind, name, first.name, in(first.at))
+		c.find(duplicateName, path(), "%s %q differs in case only from %q%s", kind, name, first.name, in(first.at))
 		return false
 	case !validName(name):
-		c.find(badName, path, "%s cannot be named %q", kind, name)
+		c.find(badName, path(), "%s cannot be named %q", kind, name)
 	}
-	c.declared[key] = declared{name, at}
+	c.declared[kind][key] = declared{name, at}
 	return true
 }
 
@@ -198,8 +219,8 @@ func (c *compiler) dangling(path, kind string, owner *Organization, name string)
 		return
 	}
 	places := make(map[string]Position)
-	for key, d := range c.declared {
-		if key.kind == kind && key.owner == owner {
+	for key, d := range c.declared[kind] {
+		if key.owner == owner {
 			places[d.name] = d.at
 		}
 	}

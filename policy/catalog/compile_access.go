@@ -12,7 +12,7 @@ func (c *compiler) declareOrganizations() {
 	for i, o := range c.cfg.GetOrganizations() {
 		path := fmt.Sprintf("organizations[%d]", i)
 		org := &Organization{Name: o.GetName(), Disabled: o.Enabled != nil && !o.GetEnabled(), At: c.at(path)}
-		if c.declare(path, "organization", nil, org.Name) {
+		if c.declare(path, kindOrganization, nil, org.Name) {
 			c.organizations[org.Name] = org
 			c.cat.Organizations = append(c.cat.Organizations, org)
 		}
@@ -33,7 +33,7 @@ func (c *compiler) application(path string, org *Organization, a *durwardv1.Appl
 		Name: a.GetName(), Organization: org, ClientIDs: a.GetClientIds(),
 		Disabled: a.Enabled != nil && !a.GetEnabled(), At: c.at(path),
 	}
-	if c.declare(path, "application", org, app.Name) {
+	if c.declare(path, kindApplication, org, app.Name) {
 		org.Applications = append(org.Applications, app)
 		c.applications[application{org, app.Name}] = app
 		if c.owners[app.Name] == nil {
@@ -61,31 +61,85 @@ func (c *compiler) client(path string, app *Application, id string) {
 	c.cat.clients[id] = app
 }
 
-// grants compiles grants into the APIs they open.
+// access is what a grant of the configuration gives.
+type access struct {
+	*grant
+	// organization is nil where there is none.
+	organization *Organization
+	digest       digest
+	// clean says that nothing was found in the grant alone.
+	clean bool
+}
+
+// grants compiles grants and notes them at the APIs they open.
 func (c *compiler) grants() {
+	kept := c.keptAccesses()
+	c.accesses = make([]access, len(c.cfg.GetGrants()))
 	for i, g := range c.cfg.GetGrants() {
-		path := fmt.Sprintf("grants[%d]", i)
-		api, org := c.cat.apis[g.GetApi()], c.organizations[g.GetOrganization()]
-		if api == nil {
-			c.dangling(path+".api", "API", nil, g.GetApi())
+		a := &c.accesses[i]
+		if before := kept.at(i, g); before != nil && before.clean {
+			*a = *before
+		} else {
+			found := len(c.findings)
+			*a = c.accessOf(fmt.Sprintf("grants[%d]", i), g)
+			a.clean = len(c.findings) == found
 		}
-		if org == nil {
-			c.dangling(path+".organization", "organization", nil, g.GetOrganization())
+		switch d := c.named[g.GetApi()]; {
+		case d == nil:
+			c.dangling(fmt.Sprintf("grants[%d].api", i), kindAPI, nil, g.GetApi())
+		case a.organization != nil:
+			d.accesses = append(d.accesses, i)
 		}
-		c.grantForm(path, g)
-		if org == nil {
-			continue
-		}
-		access := &grant{all: g.GetAllApplications(), applications: c.granted(path, org, g), at: c.at(path)}
-		if api == nil {
-			continue
-		}
-		if first := api.grants[org]; first != nil {
-			c.find(duplicateGrant, path, "organization %q is already granted API %q%s", org.Name, api.Name, in(first.at))
-			continue
-		}
-		api.grants[org] = access
 	}
+}
+
+// accessOf compiles a grant but for its API. It reads nothing but g and organizations: the
+// next run relies on that.
+func (c *compiler) accessOf(path string, g *durwardv1.Grant) access {
+	a := access{organization: c.organizations[g.GetOrganization()], digest: c.digestGrant(g)}
+	c.grantForm(path, g)
+	if a.organization == nil {
+		c.dangling(path+".organization", kindOrganization, nil, g.GetOrganization())
+		return a
+	}
+	a.grant = &grant{all: g.GetAllApplications(), applications: c.grantees(path, a.organization, g), at: c.at(path)}
+	return a
+}
+
+// granted is the API of d with the grants to it: the one of the run before, if they are the
+// same.
+func (c *compiler) granted(d *draft) *API {
+	if d.kept && c.sameGrants(d) {
+		return d.api
+	}
+	api := d.api
+	if d.kept {
+		another := *d.api
+		api = &another
+	}
+	api.grants = make(map[*Organization]*grant, len(d.accesses))
+	for _, i := range d.accesses {
+		a := &c.accesses[i]
+		if first := api.grants[a.organization]; first != nil {
+			c.find(duplicateGrant, fmt.Sprintf("grants[%d]", i), "organization %q is already granted API %q%s", a.organization.Name, api.Name, in(first.at))
+			continue
+		}
+		api.grants[a.organization] = a.grant
+	}
+	return api
+}
+
+// sameGrants reports whether the API has the very grants that are to be given to it.
+func (c *compiler) sameGrants(d *draft) bool {
+	if len(d.accesses) != len(d.api.grants) {
+		return false
+	}
+	for _, i := range d.accesses {
+		if a := &c.accesses[i]; d.api.grants[a.organization] != a.grant {
+			return false
+		}
+	}
+	return true
 }
 
 // grantForm holds that a grant writes exactly one of its two forms. Writing
@@ -104,8 +158,8 @@ func (c *compiler) grantForm(path string, g *durwardv1.Grant) {
 	}
 }
 
-// granted resolves the applications of a grant, which are those of its organization.
-func (c *compiler) granted(path string, org *Organization, g *durwardv1.Grant) map[*Application]bool {
+// grantees resolves the applications of a grant, which are those of its organization.
+func (c *compiler) grantees(path string, org *Organization, g *durwardv1.Grant) map[*Application]bool {
 	set := make(map[*Application]bool)
 	for i, name := range g.GetApplications() {
 		path := fmt.Sprintf("%s.applications[%d]", path, i)
@@ -127,5 +181,5 @@ func (c *compiler) unknownApplication(path string, org *Organization, name strin
 		c.find(foreignApplication, path, "application %q belongs to organization %q%s, not to %q", name, app.Organization.Name, in(app.At), org.Name)
 		return
 	}
-	c.dangling(path, "application", org, name)
+	c.dangling(path, kindApplication, org, name)
 }

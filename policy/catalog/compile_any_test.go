@@ -35,7 +35,7 @@ func TestCompileNeverPanics(t *testing.T) {
 			}
 		}
 		for _, api := range cat.APIs {
-			if len(api.Hosts) == 0 || api.Backend.URL == nil || len(api.Operations) == 0 {
+			if len(api.Hosts) == 0 || len(api.Backends) == 0 || api.Backends[0].URL == nil || len(api.Operations) == 0 {
 				t.Fatalf("API %+v compiled", api)
 			}
 			for _, op := range api.Operations {
@@ -201,6 +201,10 @@ func drawAPI(t *rapid.T, name *rapid.Generator[string], text func(string, ...str
 	}
 	if some() {
 		a.Backend = &durwardv1.Backend{Url: text("url", "http://a", "https://a/b")}
+	} else {
+		many(func() {
+			a.Backends = append(a.Backends, &durwardv1.Backend{Url: text("url", "http://b", "http://c"), Protocol: text("protocol", "grpc"), Weight: rapid.Uint32Range(0, 2).Draw(t, "weight")})
+		})
 	}
 	if !some() {
 		a.ProtectedResource, a.Mode = true, text("mode", "shadow", "enforce")

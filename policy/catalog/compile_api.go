@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
@@ -13,67 +14,153 @@ import (
 // frontend is one place where callers find an API.
 type frontend struct{ host, basePath string }
 
-// declareAPIs compiles apis and sorts them by name.
-func (c *compiler) declareAPIs() {
-	for i, a := range c.cfg.GetApis() {
-		path := fmt.Sprintf("apis[%d]", i)
-		api := &API{
-			Name:     a.GetName(),
-			BasePath: a.GetFrontend().GetPath(),
-			Backend:  c.backend(path+".backend", a.GetBackend()),
-			Shadow:   c.shadow(path+".mode", a.GetMode()),
-			CORS:     c.cors(path+".cors", a.GetCors()),
-			External: c.external(path+".frontend", a.GetFrontend()),
-			At:       c.at(path),
-			grants:   make(map[*Organization]*grant),
-
-			ProtectedResource:    a.GetProtectedResource(),
-			ForwardAuthorization: a.GetForwardAuthorization(),
-		}
-		if c.declare(path, "API", nil, api.Name) {
-			c.cat.apis[api.Name] = api
-			c.cat.APIs = append(c.cat.APIs, api)
-		}
-		c.frontend(path+".frontend", api, a.GetFrontend())
-		c.protectedResource(path, api, a.GetFrontend())
-		c.operations(path, api, a)
-	}
-	slices.SortFunc(c.cat.APIs, func(a, b *API) int { return cmp.Compare(a.Name, b.Name) })
+// draft is an API of the configuration while the others are not known.
+type draft struct {
+	api    *API
+	digest digest
+	// clean says that nothing was found in it alone.
+	clean bool
+	// kept says that api is of the run before, and not to be changed.
+	kept bool
+	// accesses are what grants give to it, indices in those of the configuration.
+	accesses []int
 }
 
-// frontend judges hosts and base path, and that no other API has them.
+// declareAPIs compiles apis, each for itself, and what no two of them may share.
+func (c *compiler) declareAPIs() {
+	kept := c.keptDrafts()
+	c.drafts = make([]draft, len(c.cfg.GetApis()))
+	for i, a := range c.cfg.GetApis() {
+		d := &c.drafts[i]
+		if before := kept.at(i, a); before != nil && before.clean {
+			*d = draft{api: before.api, digest: before.digest, clean: true, kept: true}
+		} else {
+			found := len(c.findings)
+			d.api, d.digest = c.api(apiPath(i), a), c.digestOf(a)
+			d.clean = len(c.findings) == found
+		}
+		if c.declareAt(d.api.At, kindAPI, nil, d.api.Name, func() string { return apiPath(i) + ".name" }) {
+			c.named[d.api.Name] = d
+		}
+		c.places(i, d, a.GetFrontend().GetHosts())
+	}
+}
+
+func apiPath(i int) string { return "apis[" + strconv.Itoa(i) + "]" }
+
+// api compiles one API but for its grants. It reads nothing but a and what base compiled:
+// the next run relies on that.
+func (c *compiler) api(path string, a *durwardv1.API) *API {
+	api := &API{
+		Name:     a.GetName(),
+		BasePath: a.GetFrontend().GetPath(),
+		Backends: c.backends(path, a),
+		Shadow:   c.shadow(path+".mode", a.GetMode()),
+		CORS:     c.cors(path+".cors", a.GetCors()),
+		Gateways: c.servingGateways(path+".gateways", a),
+		At:       c.at(path),
+
+		ProtectedResource:    a.GetProtectedResource(),
+		ForwardAuthorization: a.GetForwardAuthorization(),
+	}
+	api.External = c.external(path+".frontend", a.GetFrontend(), api.Gateways)
+	api.unpublished = a.Published != nil && !a.GetPublished()
+	c.frontend(path+".frontend", api, a.GetFrontend())
+	c.protectedResource(path, api, a.GetFrontend())
+	c.operations(path, api, a)
+	c.streams(path, api, a)
+	return api
+}
+
+// servingGateways lists the gateways of an API: those it names, or all.
+func (c *compiler) servingGateways(path string, api *durwardv1.API) []*Gateway {
+	names := api.GetGateways()
+	if !c.written(path, len(names) > 0) {
+		return c.cat.Gateways
+	}
+	if len(names) == 0 {
+		c.find(noServingGateway, path, "API %q names no gateway", api.GetName())
+	}
+	var list []*Gateway
+	for i, name := range names {
+		n := slices.IndexFunc(c.cat.Gateways, func(g *Gateway) bool { return g.Name == name })
+		if n < 0 {
+			c.dangling(fmt.Sprintf("%s[%d]", path, i), "gateway", nil, name)
+			continue
+		}
+		list = append(list, c.cat.Gateways[n])
+	}
+	return list
+}
+
+// frontend judges hosts and base path.
 func (c *compiler) frontend(path string, api *API, f *durwardv1.Frontend) {
 	if f == nil {
 		c.find(badHost, path, "API %q has no frontend", api.Name)
 		return
 	}
-	pathErr := checkBasePath(api.BasePath)
-	if pathErr != nil {
-		c.find(badBasePath, path+".path", "%s", pathErr)
+	if err := checkBasePath(api.BasePath); err != nil {
+		c.find(badBasePath, path+".path", "%s", err)
 	}
 	if len(f.GetHosts()) == 0 {
 		c.find(badHost, path+".hosts", "API %q has no host", api.Name)
 	}
 	for i, host := range f.GetHosts() {
-		path := fmt.Sprintf("%s.hosts[%d]", path, i)
 		canonical, err := canonicalPattern(host)
 		if err == nil && canonical != host {
 			err = fmt.Errorf("this is %q in canonical form", canonical)
 		}
 		if err != nil {
-			c.find(badHost, path, "host %q: %s", host, err)
+			c.find(badHost, fmt.Sprintf("%s.hosts[%d]", path, i), "host %q: %s", host, err)
 		}
-		if canonical == "" || pathErr != nil {
-			continue
+		if canonical != "" {
+			api.Hosts = append(api.Hosts, canonical)
 		}
-		place := frontend{canonical, api.BasePath}
-		if other := c.frontends[place]; other != nil {
-			c.find(duplicateFrontend, path, "API %q already answers at host %q and base path %q%s", other.Name, canonical, api.BasePath, in(other.At))
-			continue
-		}
-		c.frontends[place] = api
-		api.Hosts = append(api.Hosts, canonical)
 	}
+}
+
+// places holds that no other API has the hosts and the base path of this one, which is
+// the n-th.
+func (c *compiler) places(n int, d *draft, hosts []string) {
+	if !d.clean && checkBasePath(d.api.BasePath) != nil {
+		return
+	}
+	for i, host := range hosts {
+		if !d.clean {
+			host, _ = canonicalPattern(host)
+		}
+		place := frontend{host, d.api.BasePath}
+		switch other := c.frontends[place]; {
+		case host == "":
+		case other != nil:
+			c.find(duplicateFrontend, fmt.Sprintf("apis[%d].frontend.hosts[%d]", n, i), "API %q already answers at host %q and base path %q%s", other.Name, host, d.api.BasePath, in(other.At))
+		default:
+			c.frontends[place] = d.api
+		}
+	}
+}
+
+// publish gives the APIs their grants and the Catalogue the APIs, sorted by name. Those
+// that are not published are kept from all who look for one.
+func (c *compiler) publish() {
+	c.cat.APIs = make([]*API, 0, len(c.drafts))
+	for i := range c.drafts {
+		d := &c.drafts[i]
+		d.api = c.granted(d)
+		switch {
+		case c.named[d.api.Name] != d:
+		case d.api.unpublished:
+			c.cat.Unpublished = append(c.cat.Unpublished, d.api)
+		default:
+			c.cat.APIs = append(c.cat.APIs, d.api)
+		}
+	}
+	sortByName(c.cat.APIs)
+	sortByName(c.cat.Unpublished)
+}
+
+func sortByName(list []*API) {
+	slices.SortFunc(list, func(a, b *API) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // canonicalPattern returns the canonical form of a frontend's host. Hosts are written

@@ -17,11 +17,16 @@ const defaultBackendTimeout = 15 * time.Second
 
 // backend compiles where requests go. The path of its URL replaces the base path.
 func (c *compiler) backend(path string, p *durwardv1.Backend) Backend {
-	if p == nil {
-		c.find(badBackend, path, "the API has no backend")
-		return Backend{}
+	b := Backend{
+		TLS:         c.backendTLS(path+".tls", p.GetTls()),
+		Timeout:     p.GetTimeout().AsDuration(),
+		IdleTimeout: p.GetIdleTimeout().AsDuration(),
+		Protocol:    c.protocol(path+".protocol", p.GetProtocol()),
 	}
-	b := Backend{CAFile: p.GetTls().GetCaFile(), Timeout: durationOr(p.GetTimeout(), defaultBackendTimeout)}
+	b.Retries = c.attempts(path+".retries", p, b.Protocol)
+	if p.GetTimeout() == nil && b.Protocol != GRPC {
+		b.Timeout = defaultBackendTimeout
+	}
 	u, err := parseOrigin(p.GetUrl())
 	if err == nil && u.Path != "" {
 		err = checkBasePath(u.EscapedPath())
@@ -56,7 +61,7 @@ func (c *compiler) destination(path string, u *url.URL) {
 		c.find(metadataBackend, path, "backend %s is the metadata service of a cloud", host)
 		return
 	}
-	if g := c.listening[endpointOf(host, portOf(u))]; g != nil {
+	if g := c.listening[endpointOf(host, PortOf(u))]; g != nil {
 		c.find(gatewayBackend, path, "backend %s is gateway %q itself%s", u.Host, g.Name, in(g.At))
 	}
 }
@@ -111,22 +116,36 @@ func endpointOf(host string, port uint16) endpoint {
 func (c *compiler) listensAt(g *Gateway) {
 	if g.URL != nil {
 		host, _ := CanonicalHost(g.URL.Host) // parseOrigin has judged it
-		c.listening[endpointOf(host, portOf(g.URL))] = g
+		c.listening[endpointOf(host, PortOf(g.URL))] = g
 	}
 	if listen, err := netip.ParseAddrPort(g.Listen); err == nil {
 		c.listening[endpointOf(listen.Addr().String(), listen.Port())] = g
 	}
 }
 
-// portOf returns the port that u names, or its scheme's.
-func portOf(u *url.URL) uint16 {
-	if port, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+// PortOf returns the port that u names, or its scheme's: 443 of https, 80 of all others. It
+// is 0 for one that is no port.
+func PortOf(u *url.URL) uint16 {
+	switch {
+	case u.Port() != "":
+		port, err := strconv.ParseUint(u.Port(), 10, 16)
+		if err != nil {
+			return 0
+		}
 		return uint16(port)
-	}
-	if u.Scheme == "https" {
+	case u.Scheme == "https":
 		return 443
+	default:
+		return 80
 	}
-	return 80
+}
+
+// schemeOf is empty for a URL that could not be read.
+func schemeOf(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Scheme
 }
 
 // parseOrigin parses an http or https URL that has neither user nor query nor

@@ -2,12 +2,26 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // denials compiles denials: who is turned away. It comes after the applications, of which
 // a denial may name a client id.
 func (c *compiler) denials() {
+	if c.sameMembers && slices.Equal(c.cfg.GetDenials(), c.last.cfg.GetDenials()) {
+		c.cat.Denials, c.cat.denied = c.last.cat.Denials, c.last.cat.denied
+		c.denialFindings, c.denialDigest = c.last.denialFindings, c.last.denialDigest
+		c.again(c.denialFindings)
+		return
+	}
+	before := len(c.findings)
+	c.denialDigest = c.digestDenials()
+	c.declareDenials()
+	c.denialFindings = slices.Clone(c.findings[before:])
+}
+
+func (c *compiler) declareDenials() {
 	c.cat.denied = make(map[denied]*Denial)
 	for i, p := range c.cfg.GetDenials() {
 		path := fmt.Sprintf("denials[%d]", i)

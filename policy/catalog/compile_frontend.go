@@ -68,8 +68,8 @@ func withMore(names, more []string) []string {
 }
 
 // external compiles the URLs under which callers find an API: its own, or those of the
-// gateways.
-func (c *compiler) external(path string, p *durwardv1.Frontend) []string {
+// gateways that serve it.
+func (c *compiler) external(path string, p *durwardv1.Frontend, gateways []*Gateway) []string {
 	var all []string
 	for i, text := range p.GetExternal() {
 		c.origin(badExternal, fmt.Sprintf("%s.external[%d]", path, i), text, canonicalOrigin)
@@ -81,7 +81,7 @@ func (c *compiler) external(path string, p *durwardv1.Frontend) []string {
 	if c.written(path+".external", false) {
 		c.find(badExternal, path+".external", "external is empty")
 	}
-	for _, g := range c.cat.Gateways {
+	for _, g := range gateways {
 		if g.URL == nil {
 			continue
 		}
@@ -123,8 +123,8 @@ func originOf(u *url.URL) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if port := u.Port(); port != "" && portOf(u) != portOf(&url.URL{Scheme: u.Scheme}) {
-		host += fmt.Sprintf(":%d", portOf(u))
+	if port := u.Port(); port != "" && PortOf(u) != PortOf(&url.URL{Scheme: u.Scheme}) {
+		host += fmt.Sprintf(":%d", PortOf(u))
 	}
 	return u.Scheme + "://" + host, nil
 }

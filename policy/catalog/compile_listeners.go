@@ -124,7 +124,7 @@ func (c *compiler) listenerTLS(path, address string, p *durwardv1.Listener) *Lis
 
 // envoyTLS compiles how Envoy knows us, and we it if asked.
 func (c *compiler) envoyTLS(path string, asked bool, p *durwardv1.EnvoyTLS) EnvoyTLS {
-	e := EnvoyTLS{CertFile: p.GetCertFile(), KeyFile: p.GetKeyFile(), CAFile: p.GetCaFile(), ServerName: p.GetServerName()}
+	e := EnvoyTLS{CertFile: p.GetCertFile(), KeyFile: p.GetKeyFile(), CAFile: p.GetCaFile(), ServerName: p.GetServerName(), SecretsDir: p.GetSecretsDir()}
 	if p == nil {
 		f := c.find(badListenerTLS, path, "tls does not say how Envoy connects")
 		f.Fix = "write envoy with ca_file and server_name, and with cert_file and key_file beside client_ca_file"
@@ -134,7 +134,7 @@ func (c *compiler) envoyTLS(path string, asked bool, p *durwardv1.EnvoyTLS) Envo
 		key, name      string
 		needed, useful bool
 	}{
-		{"cert_file", e.CertFile, asked, asked}, {"key_file", e.KeyFile, asked, asked}, {"ca_file", e.CAFile, true, true},
+		{"cert_file", e.CertFile, asked, asked}, {"key_file", e.KeyFile, asked, asked}, {"ca_file", e.CAFile, true, true}, {"secrets_dir", e.SecretsDir, false, true},
 	} {
 		at := path + "." + file.key
 		switch {
@@ -241,6 +241,8 @@ func (c *compiler) gateways() {
 			c.find(badGatewayURL, path+".url", "gateway URL: %s", err)
 		}
 		gateway.URL = u
+		gateway.TLS = c.gatewayTLS(path+".tls", g, schemeOf(u))
+		gateway.TrustedHops = c.trustedHops(path+".trusted_hops", g.GetTrustedHops())
 		c.listensAt(gateway)
 		if c.declare(path, "gateway", nil, gateway.Name) {
 			c.cat.Gateways = append(c.cat.Gateways, gateway)

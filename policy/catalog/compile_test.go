@@ -89,8 +89,8 @@ func TestCompileExample(t *testing.T) {
 	if got := orders.Match("GET", "/orders/health").Operation; !got.Public || got.Policy != nil {
 		t.Errorf("GET /orders/health is %+v", got)
 	}
-	if orders.Backend.Timeout != 15*time.Second || carts.Backend.Timeout != 3*time.Second || carts.Backend.CAFile != "/etc/ca.pem" {
-		t.Errorf("backends are %+v and %+v", orders.Backend, carts.Backend)
+	if o, c := orders.Backends[0], carts.Backends[0]; o.Timeout != 15*time.Second || o.Protocol != HTTP1 || c.Timeout != 3*time.Second || c.TLS.CAFile != "/etc/ca.pem" {
+		t.Errorf("backends are %+v and %+v", o, c)
 	}
 	if s := cat.Servers[0].Introspection; s.Auth != ClientSecretBasic || s.SecretFile != "/run/secrets/okta" {
 		t.Errorf("introspection is %+v", s)

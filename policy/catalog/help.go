@@ -212,6 +212,25 @@ var gatewayHelp = map[string]Help{
 		Envoys that ask there, and durward help foreign-envoy shows what these must hold.
 		Remove the key where it stands now.`,
 	},
+	badGatewayTLS: {
+		`The tls of a gateway says which certificate Envoy shows to callers: that of two PEM
+		files, or that which an SDS server such as a SPIRE agent gives to Envoy. Here a half is
+		missing, both are written, or Envoy could not use them. Envoy watches the directory of
+		the files, which is why both are in one; and the server sends the private key in
+		plaintext, which is why it is on Envoy's machine.`,
+		`Write cert_file and key_file as absolute paths where Envoy runs, or sds with an address
+		such as unix:/run/spire/agent.sock and the name of the certificate there. Durward
+		opens neither and never sees the key. Replace the files by renaming new ones into
+		place, as kubelet and cert-manager do: Envoy then takes them within a second, and
+		nobody is cut off.`,
+	},
+	gatewayScheme: {
+		`The gateway has tls, so that Envoy speaks nothing but TLS there, and its url begins with
+		http://. Commands that send requests, the proofs of DPoP and the metadata of protected
+		resources go by the url and would all be wrong.`,
+		`Write the url with https://, or remove tls. Where TLS ends in a load balancer before
+		Envoy, the url is https:// as well, and the gateway has no tls.`,
+	},
 	EnvoyRefuses: {
 		`A real Envoy was given everything that it would be told of this gateway, to validate
 		and not to run, and it refused. It says why in its own words, and names a cluster,

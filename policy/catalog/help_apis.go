@@ -202,6 +202,46 @@ var apiHelp = map[string]Help{
 		`Write the address or name of the server that implements the API. A server that is
 		only reachable by a link-local address needs a routable one.`,
 	},
+	backendForm: {
+		`An API's requests go to one backend, or are shared out to several in proportion to
+		their weights. This one writes both forms or neither, several without a weight for each,
+		or a weight where there is nobody to share with. A weight that is left out could be read
+		as none of the requests, or as an equal share.`,
+		`Write backend: { url: ... }, or backends with two or more items, each with url and
+		weight, such as 90 and 10. The sum is free; a backend that should get nothing is
+		removed.`,
+	},
+	backendsDiffer: {
+		`The backends of one API are reached by one route, which has one path to put in place of
+		the base path, one timeout and one policy for trying again. One of the backends asks for
+		another than the first, and half of the requests would go where nobody meant them to.`,
+		`Write the same for all; what may differ is scheme, host, port and tls, and http1 beside
+		http2. If a new version of the backend has another path, let it answer at the old one as
+		well, or give it an API of its own.`,
+	},
+	backendTwice: {
+		`Two entries of one API's backends are the same host and port. One of them is most often
+		a copy that was meant to become another backend and still sends everything to the old
+		one.`,
+		`Correct the URL of the copy. If the backend shall get more of the requests, raise its
+		weight; several servers behind one name are one backend.`,
+	},
+	badBackendTLS: {
+		`The settings say how Envoy and the backend know each other, and these would not work: a
+		certificate without its key or the reverse, a path that depends on where Envoy was
+		started, or a name that no certificate can hold. Envoy would refuse the backend, or no
+		handshake would ever succeed.`,
+		`Write absolute paths of files where Envoy runs, cert_file and key_file together, and
+		sans such as orders.internal or spiffe://example.com/orders. A certificate for
+		*.example.com is met by the name it is used for, not by the pattern.`,
+	},
+	uselessRetries: {
+		`The backend has retries, but only requests are repeated that do the same when they are
+		done twice: GET, HEAD, OPTIONS, PUT and DELETE. Every gRPC call is a POST, and Envoy
+		cannot know which of them may be repeated.`,
+		`Remove retries. Clients of gRPC repeat by themselves what their service config names,
+		and know which methods that is safe for.`,
+	},
 	badHeaderPrefix: {
 		`The prefix begins the names of all headers with claims, and whatever a caller sends
 		under it is removed. This one is malformed, or begins names that have a meaning already:
@@ -250,5 +290,36 @@ var apiHelp = map[string]Help{
 		`Remove protected_resource if a backend serves the metadata itself; its operation has to
 		be public then. Else remove what stands in the way. Operations with {name} or /** do
 		not: what is written out wins over them.`,
+	},
+	noServingGateway: {
+		`The API has a list of the gateways that serve it, and the list is empty. Nobody would
+		reach the API, and whoever reads the file cannot tell whether that is meant.`,
+		`Name the gateways, as gateways: [edge], or remove the key: then all gateways serve the
+		API, those too that are declared later. To keep the API back while it is checked with
+		all the rest, write published: false.`,
+	},
+	noWebsocket: {
+		`The API allows websockets, and none could be opened. They begin as a GET request of
+		HTTP/1.1 that turns into a stream: one of the operations takes GET, whose scopes are
+		those of the websocket, and each backend speaks HTTP/1.1.`,
+		`Declare an operation such as { methods: [GET], path: /events, scopes: { all:
+		[events.read] } }, and leave protocol away at the backend, or write http1. A part of
+		the API that speaks HTTP/2 to its backend can be an API of its own, with a longer base
+		path. If there are no websockets, remove the key.`,
+	},
+	shortWebsocket: {
+		`Envoy ends whatever lasts longer than max_duration on the routes of the API, plain
+		requests too. A backend's timeout is longer than that, so that its slow answers would
+		be cut off in the middle, in place of the 504 that a timeout is.`,
+		`Write a max_duration that is at least as long as the timeouts of the API's backends;
+		24h is the longest. The default is 1h for max_duration, and 15s for timeout.`,
+	},
+	heldStream: {
+		`With max_request_bytes Envoy holds each request back until it has all of it, and only
+		then asks the backend. A websocket is a request without an end, and so may a call of
+		gRPC be: the backend would never be asked.`,
+		`Remove max_request_bytes. A gRPC server limits messages by itself, most of them to 4
+		MiB. If uploads next to a websocket need a limit, make them an API of their own with a
+		longer base path.`,
 	},
 }

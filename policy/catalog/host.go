@@ -10,11 +10,12 @@ import (
 const maxHostBytes = 253
 
 // CanonicalHost brings a host, with or without a port, into the one form in which
-// hosts are compared: lower case, without the port and without one trailing dot; an
-// IPv6 address in brackets in the form of RFC 5952. Catalogue and requests both go
-// through it. It refuses whatever could be read as another host or as several: user
-// information, commas, blanks, control and non-ASCII characters, an empty label, a
-// port that is not a number. It does not resolve names or decode IDNs.
+// hosts are compared: lower case, without the port and without one trailing dot.
+// Catalogue and requests both go through it. It refuses whatever could be read as another
+// host or as several: user information, commas, blanks, control and non-ASCII characters,
+// an empty label, a port that is not a number, an IPv6 address that is written in another
+// form than that of RFC 5952, which Envoy would not find. It does not resolve names or
+// decode IDNs.
 func CanonicalHost(host string) (string, error) {
 	if strings.HasPrefix(host, "[") {
 		return canonicalIPv6(host)
@@ -69,7 +70,10 @@ func canonicalIPv6(host string) (string, error) {
 	if err != nil || !address.Is6() || address.Zone() != "" {
 		return "", errors.New("no IPv6 address stands between the brackets")
 	}
-	return "[" + address.String() + "]", nil
+	if canonical := address.String(); strings.ToLower(text) != canonical {
+		return "", fmt.Errorf("the IPv6 address is not written as [%s]", canonical)
+	}
+	return "[" + strings.ToLower(text) + "]", nil
 }
 
 func isPort(port string) bool {
@@ -87,48 +91,23 @@ func isPort(port string) bool {
 // ServesHost reports whether the API answers for host, which CanonicalHost returned.
 // "*.example.com" stands for one or more labels before .example.com, as in Envoy's
 // virtual hosts, and not for example.com itself.
-func (a *API) ServesHost(host string) bool { return a.hostRank(host) > 0 }
-
-// sharesHost reports whether there is a host that both APIs answer for.
-func (a *API) sharesHost(b *API) bool {
-	for _, h := range a.Hosts {
-		for _, other := range b.Hosts {
-			if patternsMeet(h, other) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// patternsMeet reports whether a host matches both patterns.
-func patternsMeet(a, b string) bool {
-	aSuffix, aWild := strings.CutPrefix(a, "*")
-	bSuffix, bWild := strings.CutPrefix(b, "*")
-	switch {
-	case aWild && bWild:
-		return strings.HasSuffix(aSuffix, bSuffix) || strings.HasSuffix(bSuffix, aSuffix)
-	case aWild:
-		return len(b) > len(aSuffix) && strings.HasSuffix(b, aSuffix)
-	case bWild:
-		return len(a) > len(bSuffix) && strings.HasSuffix(a, bSuffix)
-	}
-	return a == b
-}
+func (a *API) ServesHost(host string) bool { return HostRank(a.Hosts, host) > 0 }
 
 // exactHost ranks above every wildcard, none of which is that long.
 const exactHost = 1 << 10
 
-// hostRank says how specifically the API names host; 0 if it does not serve it.
-func (a *API) hostRank(host string) int {
+// HostRank says how specifically one of the patterns, hosts of an API, names host: 0 if none
+// does, most for an exact host, and for wildcards the more the longer they are. host is what
+// CanonicalHost returned, or a pattern, which the patterns cover that match all of its hosts.
+func HostRank(patterns []string, host string) int {
 	rank := 0
-	for _, h := range a.Hosts {
-		suffix, wildcard := strings.CutPrefix(h, "*")
+	for _, p := range patterns {
+		suffix, wildcard := strings.CutPrefix(p, "*")
 		switch {
-		case h == host:
+		case p == host:
 			return exactHost
 		case wildcard && len(host) > len(suffix) && strings.HasSuffix(host, suffix):
-			rank = max(rank, len(h))
+			rank = max(rank, len(p))
 		}
 	}
 	return rank

@@ -20,7 +20,6 @@ func TestCanonicalHost(t *testing.T) {
 		"my_service":                    "my_service",
 		"[::1]":                         "[::1]",
 		"[::1]:10000":                   "[::1]",
-		"[0:0:0:0:0:0:0:1]":             "[::1]",
 		"[2001:DB8::1]":                 "[2001:db8::1]",
 		"[::ffff:192.0.2.1]:8":          "[::ffff:192.0.2.1]",
 		"xn--bcher-kva.example":         "xn--bcher-kva.example",
@@ -35,6 +34,7 @@ func TestCanonicalHost(t *testing.T) {
 		"", ".", ":80", "..", "a..", "a..b", ".a", "a:b", "a:", "a:80:80", "a:123456", "a,b", "user@a", "a b",
 		" a", "a\t", "a\x00", "a\r\n", "bücher.example", "\u212aiosk.example", "a/b", "a%2e", "*", "*.a", "a\\b",
 		"[::1", "[::1]x", "[::1]:", "[::1]:x", "[]", "[fe80::1%25eth0]", "[127.0.0.1]", "::1", "[::1]]", "[[::1]]",
+		"[0:0:0:0:0:0:0:1]", "[2001:db8:0::1]", "[2001:db8::01]", "[::ffff:c000:201]",
 		strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a",
 	}
 	for _, host := range bad {

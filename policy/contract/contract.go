@@ -109,6 +109,10 @@ func RewriteHeaders() []string {
 	}
 }
 
+// HeaderPartialBody is the one header that an Envoy keeps from a check: it is its own,
+// where it sends bodies. Where foreign Envoys ask, every allow removes the caller's copy.
+const HeaderPartialBody = "x-envoy-auth-partial-body"
+
 // DoorPrefixes begin the names of headers that only a gateway may set. Envoy removes
 // a caller's copies where the request enters, before it adds its own; answers to a
 // check leave them alone.
@@ -121,7 +125,7 @@ func DoorPrefixes() []string {
 // configuration. Envoy refuses all others. The presets are in it whether they are used
 // or not, so that no listener changes when one is.
 func MutableHeaders() []string {
-	names := slices.Concat(IdentityHeaders(), RewriteHeaders(), []string{HeaderAuthorization, HeaderDPoP})
+	names := slices.Concat(IdentityHeaders(), RewriteHeaders(), []string{HeaderAuthorization, HeaderDPoP, HeaderPartialBody})
 	for _, preset := range Presets() {
 		for _, h := range PresetHeaders(preset) {
 			names = append(names, h.Header)

@@ -17,8 +17,8 @@ type Status struct {
 
 // Object is the state of one object.
 type Object struct {
-	// Kind is catalogue, authorization_server, gateway, envoy, denial, organization,
-	// application or api.
+	// Kind is catalogue, authorization_server, listener, gateway, envoy, denial,
+	// organization, application or api.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	// State is one word for programs, Reason why it is so; empty where there is nothing

@@ -298,3 +298,21 @@ func TestReadCredential(t *testing.T) {
 		t.Errorf("a missing file gives %v", err)
 	}
 }
+
+// Where an API would answer that is not published, the fix is to publish it.
+func TestUnpublishedIsExplained(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "  - name: orders\n", "  - name: orders\n    published: false\n")
+	for url, want := range map[string]string{
+		"http://any/orders/7": "API orders would answer here and is not published: remove published: false",
+		"http://any/other/7":  "no API answers at the host any",
+	} {
+		report, err := Explain(t.Context(), Question{Config: s.config, Method: "GET", URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Reason != contract.APIUnknown || !strings.Contains(strings.Join(report.Fix, "\n"), want) {
+			t.Errorf("%s: %s, fix %q", url, report.Reason, report.Fix)
+		}
+	}
+}

@@ -16,6 +16,10 @@ func fixAPI(f failure) []string {
 	if err != nil {
 		return []string{"ask for a host that an API has"}
 	}
+	path, _, _ := strings.Cut(f.request.Path, "?")
+	if api := f.cat.RouteUnpublished(host, path); api != nil {
+		return []string{"API " + api.Name + " would answer here and is not published: remove published: false" + at(api.At)}
+	}
 	lines := []string{"ask for a place that an API has:"}
 	for _, api := range f.cat.APIs {
 		if api.ServesHost(host) && len(lines) <= listed {
@@ -25,8 +29,7 @@ func fixAPI(f failure) []string {
 	if len(lines) == 1 {
 		lines = []string{"no API answers at the host " + host}
 	}
-	path, _, _ := strings.Cut(strings.TrimPrefix(f.request.Path, "/"), "?")
-	first, _, _ := strings.Cut(path, "/")
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return append(lines, "or give an API this frontend:",
 		fmt.Sprintf("  frontend: { hosts: [%q], path: %q }", host, "/"+first))
 }

@@ -24,6 +24,7 @@ func (s *Server) status() admin.Status {
 	for _, server := range cat.Servers {
 		objects = append(objects, s.state.server(server, time.Now()))
 	}
+	objects = append(objects, s.certificates(time.Now())...)
 	now := s.ads.Status()
 	gateways, acked := envoys(cat, now)
 	objects = append(objects, gateways...)
@@ -80,10 +81,14 @@ func (u *upstream) condition(now time.Time) (state, reason string) {
 	switch {
 	case s.Refused:
 		return "refused", "it refuses our client credentials"
+	case s.Breaker != "closed" && s.StaleCA:
+		return "unavailable", "it does not answer, and ca_file cannot be used; the circuit breaker is " + s.Breaker
 	case s.Breaker != "closed":
 		return "unavailable", "it does not answer; the circuit breaker is " + s.Breaker
 	case s.Stale:
 		return "degraded", "the file with the secret or key cannot be used; what was read before is"
+	case s.StaleCA:
+		return "degraded", "ca_file cannot be used; the authorities read before are"
 	case u.keys == nil:
 		return "ok", budget
 	}

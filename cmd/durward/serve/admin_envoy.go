@@ -30,6 +30,24 @@ func envoys(cat *catalog.Catalogue, now ads.Status) (objects []admin.Object, ack
 	return objects, acked
 }
 
+// envoyLines are the gateways, their Envoys and what these refuse, a line each.
+func envoyLines(cat *catalog.Catalogue, now ads.Status) (lines []string) {
+	objects, _ := envoys(cat, now)
+	for _, o := range objects {
+		line := o.Kind + " " + o.Name + ": " + o.State
+		for _, more := range []string{o.Revision, o.Reason} {
+			if more != "" {
+				line += ", " + more
+			}
+		}
+		lines = append(lines, line)
+	}
+	for _, p := range now.Parked {
+		lines = append(lines, "api "+p.API+": parked, "+parkedText(p))
+	}
+	return lines
+}
+
 // gateway is the worst of its Envoys.
 func gateway(cat *catalog.Catalogue, name string, connected []ads.Envoy) admin.Object {
 	o := admin.Object{Kind: "gateway", Name: name, State: "acked", Revision: cat.Revision}
@@ -59,9 +77,9 @@ func oneEnvoy(e ads.Envoy) admin.Object {
 	}
 	switch {
 	case e.Current:
-	case e.LastError != "":
+	case e.Refusal != "":
 		o.State = "refused"
-		notes = append(notes, e.LastError)
+		notes = append(notes, e.Refusal)
 	default:
 		o.State = "behind"
 	}
@@ -69,7 +87,7 @@ func oneEnvoy(e ads.Envoy) admin.Object {
 	return o
 }
 
-// apis are published once every gateway has the revision. Those that are otherwise come
+// apis are published once the gateways have the revision, if they are to be. Those that are otherwise come
 // first: where there are too many for an answer, the last are left out.
 func apis(cat *catalog.Catalogue, acked bool, parked []ads.Parked) []admin.Object {
 	held := make(map[string]ads.Parked)
@@ -95,6 +113,9 @@ func apis(cat *catalog.Catalogue, acked bool, parked []ads.Parked) []admin.Objec
 		}
 		objects = append(objects, o)
 	}
+	for _, api := range cat.Unpublished {
+		objects = append(objects, admin.Object{Kind: "api", Name: api.Name, State: unpublished, Reason: "published: false"})
+	}
 	slices.SortStableFunc(objects, func(a, b admin.Object) int { return cmp.Compare(dull(a), dull(b)) })
 	return objects
 }
@@ -108,14 +129,21 @@ func parkedText(p ads.Parked) string {
 	if !p.Guilty {
 		text += "; it is one of several of which one is at fault"
 	}
-	if p.Former {
-		return text + "; Envoys have it as it was before"
+	whose := "Envoys"
+	if len(p.Only) > 0 {
+		whose = strings.Join(p.Only[:min(len(p.Only), 10)], ", ")
+		text += "; other Envoys have it"
 	}
-	return text + "; Envoys do not have it"
+	if p.Former {
+		return text + "; " + whose + " have it as it was before"
+	}
+	return text + "; " + whose + " do not have it"
 }
 
+const unpublished = "unpublished"
+
 func dull(o admin.Object) int {
-	if o.State == "published" {
+	if o.State == "published" || o.State == unpublished {
 		return 1
 	}
 	return 0

@@ -71,6 +71,9 @@ func TestStatus(t *testing.T) {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 
+	if _, body := get(t, s, "/readyz?verbose"); !strings.Contains(body, "\ngateway edge: waiting, no Envoy is connected\n") {
+		t.Errorf("/readyz?verbose: %s", body)
+	}
 	writeFile(t, c.file(), strings.Replace(good, "token_policy: okta-users", "token_policy: okta-user", 1), 0o600)
 	if err := s.Reload(t.Context()); err == nil {
 		t.Fatal("a dangling name is accepted")
@@ -162,12 +165,13 @@ func TestEnvoysAndParked(t *testing.T) {
 	t.Parallel()
 	cat := &catalog.Catalogue{
 		Revision: "new", Gateways: []*catalog.Gateway{{Name: "edge"}, {Name: "side"}},
-		APIs: []*catalog.API{{Name: "a"}, {Name: "b"}, {Name: "c", Shadow: true}},
+		APIs:        []*catalog.API{{Name: "a"}, {Name: "b"}, {Name: "c", Shadow: true}},
+		Unpublished: []*catalog.API{{Name: "d", Shadow: true}},
 	}
 	now := ads.Status{
 		Envoys: []ads.Envoy{
 			{Gateway: "edge", NodeID: "1", Version: "1.40.0", Revision: "new", Current: true},
-			{Gateway: "edge", NodeID: "2", Version: "1.20.0", Outdated: true, Revision: "old", LastError: "cluster: no"},
+			{Gateway: "edge", NodeID: "2", Version: "1.20.0", Outdated: true, Revision: "old", LastError: "route: before", Refusal: "cluster: no"},
 			{Gateway: "side", NodeID: "1", Revision: "old"},
 		},
 		Parked: []ads.Parked{
@@ -186,10 +190,23 @@ func TestEnvoysAndParked(t *testing.T) {
 	if diff := cmp.Diff(want, objects); diff != "" || acked {
 		t.Errorf("acked %t (-want +got):\n%s", acked, diff)
 	}
+	lines := []string{
+		"gateway edge: behind, 1 of 2 Envoys do not have what serves",
+		"envoy edge/1: acked, new, 1.40.0",
+		"envoy edge/2: refused, old, 1.20.0; its release lacks fixes of known holes; cluster: no",
+		"gateway side: behind, 1 of 1 Envoys do not have what serves",
+		"envoy side/1: behind, old",
+		"api b: parked, gateway edge: route: bad; it is one of several of which one is at fault; Envoys do not have it",
+		"api b: parked, x.yaml:7: gateway side: route: worse; Envoys have it as it was before",
+	}
+	if diff := cmp.Diff(lines, envoyLines(cat, now)); diff != "" {
+		t.Errorf("/readyz?verbose (-want +got):\n%s", diff)
+	}
 	want = []admin.Object{
 		{Kind: "api", Name: "b", State: "parked", Reason: "x.yaml:7: gateway side: route: worse; Envoys have it as it was before"},
 		{Kind: "api", Name: "c", State: "shadow", Reason: "every request passes, whatever the verdict", Revision: "new"},
 		{Kind: "api", Name: "a", State: "published", Revision: "new"},
+		{Kind: "api", Name: "d", State: "unpublished", Reason: "published: false"},
 	}
 	if diff := cmp.Diff(want, apis(cat, true, now.Parked)); diff != "" {
 		t.Errorf("APIs (-want +got):\n%s", diff)

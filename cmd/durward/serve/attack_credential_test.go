@@ -14,7 +14,7 @@ func TestAttack(t *testing.T) {
 	t.Parallel()
 	newStreet(t).rows(t)
 	for _, rows := range []map[string]func(*testing.T){
-		credentialRows, cryptoRows, formRows, claimRows, kindRows, keyRows, replyRows, portRows, abuseRows, proofRows, identityRows, reloadRows,
+		credentialRows, cryptoRows, formRows, claimRows, kindRows, keyRows, replyRows, portRows, abuseRows, proofRows, identityRows, reloadRows, doorRows,
 	} {
 		for id, row := range rows {
 			t.Run(id, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,13 +18,15 @@ import (
 	"github.com/durward/durward/envoy/binary"
 )
 
-// backend remembers what came through.
+// backend remembers what came through, its body too.
 type backend struct {
 	mu   sync.Mutex
 	seen []*http.Request
 }
 
 func (b *backend) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 8<<20)) // what came before it broke off
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seen = append(b.seen, r)

@@ -22,12 +22,12 @@ var hostRows = map[string]streetRow{
 var (
 	sameHosts = []string{
 		"named.example.com", "NAMED.Example.COM", "named.example.com.", "named.example.com:443", "named.example.com:0443", "named.example.com:10000",
-		"named.example.com.:80", "a.wild.example.com", "A.B.WILD.example.com:1", "[2001:db8::1]", "[2001:DB8:0::1]:443",
+		"named.example.com.:80", "a.wild.example.com", "A.B.WILD.example.com:1", "[2001:db8::1]", "[2001:DB8::1]:443",
 	}
 	otherHosts = []string{"evil.example.com", "wild.example.com", "named.example.com.evil", "xnamed.example.com", "example.com", "xn--nmed-loa.example.com", "127.0.0.1", "[::1]", "[2001:db8::2]"}
 	noHosts    = []string{
 		"root@named.example.com", "named.example.com@evil", "named.example.com,evil.example.com", "named.example.com evil.example.com", ":443", "named..example.com",
-		".named.example.com", "[2001:db8::1", "[2001:db8::1%25eth0]", "named.example.com/named", "named%2eexample.com", "*.wild.example.com", "n\u00e4med.example.com", `named.example.com\`,
+		".named.example.com", "[2001:db8::1", "[2001:db8::1%25eth0]", "[2001:db8:0::1]", "named.example.com/named", "named%2eexample.com", "*.wild.example.com", "*", "*.", "*:80", "#", "n\u00e4med.example.com", `named.example.com\`,
 	}
 )
 
@@ -65,13 +65,13 @@ func sendHosts(t *testing.T, s *street) {
 	for _, host := range sameHosts {
 		want[s.head("GET /named/7", "Host: "+host)] = "200 GET /7"
 	}
-	// RFC 5952 has one form of an address; Envoy looks for that host byte by byte.
-	want[s.head("GET /named/7", "Host: [2001:DB8:0::1]:443")] = noAPI
 	for _, host := range otherHosts {
 		want[s.head("GET /named/7", "Host: "+host)] = noAPI
 	}
-	// Envoy takes one dot off and we another, so that no route of an API is left.
-	want[s.head("GET /named/7", "Host: named.example.com..")] = noAPI
+	// Envoy takes one dot or port off, and we would take another.
+	for _, host := range []string{"named.example.com..", "named.example.com:443:443", "named.example.com.:443.", "[2001:db8::1]:443:443", "other.example.com.."} {
+		want[s.head("GET /named/7", "Host: "+host)] = "400"
+	}
 	for _, host := range noHosts {
 		got, _ := s.send(t, s.head("GET /named/7", "Host: "+host))
 		if got != malformed && got != "400" { // ours or Envoy's own
@@ -79,6 +79,50 @@ func sendHosts(t *testing.T, s *street) {
 		}
 	}
 	s.sends(t, want)
+}
+
+const bucketText = `version: 1
+gateways: [ { name: edge, listen: "127.0.0.1:0", url: "http://127.0.0.1:10000" } ]
+listeners: { check: { address: "127.0.0.1:0" }, xds: { address: "127.0.0.1:0" }, ops: { address: "127.0.0.1:0" }, admin: { address: "127.0.0.1:0" } }
+authorization_servers:
+  - { name: default, issuer: "%[1]s", audience: "api://default", introspection: { client_id: 0oaGATEWAY, client_secret_file: secret } }
+token_policies: [ { name: default, authorization_server: default, verify: jwt } ]
+organizations: [ { name: retail, applications: [ { name: mobile, client_ids: [0oaMOBILE] } ] } ]
+apis:
+  - name: watched
+    frontend: { hosts: ["*"], path: / }
+    backend: { url: "http://%[2]s" }
+    token_policy: default
+    mode: shadow
+    operations: [ { methods: [GET], path: /none, scopes: { all: [orders.admin] } } ]
+  - name: five
+    frontend: { hosts: ["*"], path: /5 }
+    backend: { url: "http://%[2]s" }
+    token_policy: default
+    operations: [ { methods: [GET], path: "/{id}", scopes: { all: [orders.admin] } } ]
+grants:
+  - { api: watched, organization: retail, applications: [mobile] }
+  - { api: five, organization: retail, applications: [mobile] }
+`
+
+// Requests without a table of their own are looked up by a number that Envoy computes from
+// the path. A host by which a caller chose the number would lead around the API at /5, which
+// enforces, to the one that only watches.
+func TestAttackNoHostChoosesATable(t *testing.T) {
+	t.Parallel()
+	s := streetOf(t, bucketText)
+	s.sends(t, map[string]string{s.head("GET /other/7"): "200 GET /other/7", s.head("GET /5/7"): noScope})
+	for _, host := range []string{"*", "*.", "*:80", "#", "#.", "#:80", "=*", "*/5", "#/5", "*/5/", "#/5/", "*/53", "=#/5"} {
+		for _, path := range []string{"/5/7", "/5/7?x", "//5/7", "/x/../5/7"} {
+			got, seen := s.send(t, s.head("GET "+path, "Host: "+host))
+			if len(seen) > 0 || got != malformed && got != "400" { // ours or Envoy's own
+				t.Errorf("host %q, %s: %s", host, path, got)
+			}
+		}
+		if got, seen := s.sendH2(t, "", s.usualH2(":authority", host, ":path", "/5/7")...); len(seen) > 0 || got != malformed && got != "400" && got != "closed" {
+			t.Errorf("h2, host %q: %s", host, got)
+		}
+	}
 }
 
 func checkPseudo(t *testing.T, s *street) {

@@ -194,6 +194,11 @@ func limits(t *testing.T) {
 	if p.settings[http2.SettingMaxConcurrentStreams] != 1024 || p.settings[http2.SettingMaxHeaderListSize] != 64<<10 {
 		t.Errorf("settings are %v", p.settings)
 	}
+	xds := newPeer(t, w.Catalogue().Listeners.XDS.Address)
+	_ = xds.SetReadDeadline(time.Now().Add(time.Second))
+	if _, _ = xds.drain(); xds.settings[http2.SettingMaxConcurrentStreams] != 8 {
+		t.Errorf("settings of the xds port are %v", xds.settings)
+	}
 	// More streams than that are refused, and the rest of the world goes on.
 	p = newPeer(t, w.Catalogue().Listeners.Check.Address)
 	refused := make(chan int)

@@ -113,10 +113,16 @@ grants:
 
 func newStreet(t *testing.T) *street {
 	t.Helper()
+	return streetOf(t, streetText)
+}
+
+// streetOf takes the catalogue with the places of the issuer and the backend in it.
+func streetOf(t *testing.T, text string) *street {
+	t.Helper()
 	s := &street{world: &world{is: newIssuer(t)}, origin: newOrigin(t)}
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "secret"), "0123456789abcdef0123456789abcdef\n", 0o600)
-	writeFile(t, config{dir: dir}.file(), fmt.Sprintf(streetText, s.is.name("default"), s.origin.address), 0o600)
+	writeFile(t, config{dir: dir}.file(), fmt.Sprintf(text, s.is.name("default"), s.origin.address), 0o600)
 	s.Server, s.log = begin(t, config{dir: dir})
 	ready(t, s.Server)
 	s.conn = dial(t, s.Catalogue().Listeners.Check.Address)

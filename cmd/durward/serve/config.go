@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/durward/durward/authz"
-	"github.com/durward/durward/envoy"
 	"github.com/durward/durward/policy/catalog"
 	"github.com/durward/durward/policy/catalog/source"
 )
@@ -60,10 +59,9 @@ func ReadSecret(s *catalog.AuthorizationServer) (string, error) {
 // apply makes cat the configuration: everything that can fail is tried before anything
 // changes. Checks are judged by the new generation before Envoy hears of it.
 func (s *Server) apply(ctx context.Context, cat *catalog.Catalogue) error {
-	for _, gw := range cat.Gateways {
-		if _, err := envoy.Translate(cat, gw.Name); err != nil {
-			return err
-		}
+	prepared, err := s.ads.Prepare(ctx, cat)
+	if err != nil {
+		return err
 	}
 	takeFiles, err := readGuards(s.guards, cat.Listeners)
 	if err != nil {
@@ -89,8 +87,10 @@ func (s *Server) apply(ctx context.Context, cat *catalog.Catalogue) error {
 	s.upstreams = servers
 	s.shown.Store(cat)
 	s.state.serving(cat.Revision, servers)
-	// Checks are judged by cat already: the end of ctx must not keep it from Envoy.
-	return s.ads.Publish(context.WithoutCancel(ctx), cat)
+	if err := prepared.Publish(); err != nil {
+		s.log.Error("the configuration serves, but some envoys may not have been told: they are with the next change, or when they connect again", "error", err)
+	}
+	return nil
 }
 
 // retire closes a server once no check of an older generation can be using it.

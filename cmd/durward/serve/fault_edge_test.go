@@ -262,8 +262,8 @@ func believed(ctx context.Context, v *token.Verifier, text string, d token.Deman
 	return err
 }
 
-// metric is the value of a series at the operations port of a server.
-func metric(t testing.TB, ops, series string) float64 {
+// scrape is all metrics at an operations port.
+func scrape(t testing.TB, ops string) string {
 	t.Helper()
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}).Get("http://" + ops + "/metrics")
 	if err != nil {
@@ -274,7 +274,13 @@ func metric(t testing.TB, ops, series string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
+	return string(text)
+}
+
+// metric is the value of a series at the operations port of a server.
+func metric(t testing.TB, ops, series string) float64 {
+	t.Helper()
+	for line := range strings.Lines(scrape(t, ops)) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 			if err != nil {

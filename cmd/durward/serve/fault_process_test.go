@@ -49,7 +49,7 @@ type child struct {
 
 func (e *edge) spawn(t *testing.T, env ...string) *child {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestServeAsChild$", "-test.timeout=60s")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServeAsChild$", "-test.timeout=5m")
 	cmd.Env = append(append(os.Environ(), childFile+"="+e.file), env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

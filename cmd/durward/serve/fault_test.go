@@ -19,6 +19,7 @@ func TestFault(t *testing.T) {
 		{"F27", faultStampede},
 		{"F28", faultHerd},
 		{"F29", faultDistinct},
+		{"F23", faultReloads},
 	} {
 		t.Run(row.id, row.check)
 	}
@@ -39,6 +40,8 @@ func TestFault(t *testing.T) {
 		{"F11", faultPoisonedKeys},
 		{"F12", faultNames},
 		{"F13", faultCertificates},
+		{"F14", faultRotationOfOurs},
+		{"F19", faultEnvoyRestarts},
 		{"F21", faultRollingStop},
 		{"F22", faultKilled},
 		{"F30", faultLog},

@@ -13,7 +13,16 @@ import (
 // on requests with a token and on public ones. Nothing was removed at the door.
 func TestAttackForeignSpoofing(t *testing.T) {
 	t.Parallel()
-	f := newForeign(t, plainFilter)
+	for name, filter := range map[string]string{"plain": plainFilter, "documented": documentedFilter()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newForeign(t, filter).spoofs(t)
+		})
+	}
+}
+
+func (f *foreign) spoofs(t *testing.T) {
+	t.Helper()
 	alice := f.token(t, "mobile", "alice", "orders.read")
 	lies := []string{"root", "admin", "toor", "evil", "mine", "all", "DELETE", "allowed", "for=evil"}
 	forgeries := map[string]string{

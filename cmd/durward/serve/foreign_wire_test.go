@@ -84,8 +84,11 @@ func (f *foreign) probes(t *testing.T) {
 func (f *foreign) addresses(t *testing.T, alice string) {
 	t.Helper()
 	const lines = "host: vault.example.com\r\nx-forwarded-for: 192.0.2.7\r\nforwarded: for=192.0.2.7\r\nx-real-ip: 192.0.2.7\r\nx-envoy-external-address: 192.0.2.7\r\n"
-	f.wants(t, "near", "GET /vault/near", alice, lines, "200")
-	f.wants(t, "far", "GET /vault/far", alice, lines, "403 claim_mismatch")
+	trusting := f.beside(t, "stat_prefix: foreign", "stat_prefix: foreign\n          use_remote_address: true\n          xff_num_trusted_hops: 1")
+	for name, f := range map[string]*foreign{"no hop": f, "one hop": trusting} {
+		f.wants(t, name, "GET /vault/near", alice, lines, "200")
+		f.wants(t, name, "GET /vault/far", alice, lines, "403 claim_mismatch")
+	}
 }
 
 // smuggles: the backend gets as many requests as were allowed.

@@ -3,6 +3,7 @@ package serve
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -59,7 +60,8 @@ static_resources:
     address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
     filter_chains:
     - filters:
-      - name: envoy.filters.network.http_connection_manager
+      - &manager
+        name: envoy.filters.network.http_connection_manager
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: foreign
@@ -75,14 +77,14 @@ static_resources:
 const foreignAPIs = `
   - name: files
     frontend: { hosts: ["*"], path: /files }
-    backend: { url: "http://127.0.0.1:1" }
+    backend: { url: %[1]s }
     token_policy: okta-users
     operations:
       - { methods: [GET], path: "/public", public: true }
       - { methods: [GET], path: "/**", scopes: { all: [orders.read] } }
   - name: vault
     frontend: { hosts: [vault.example.com], path: /vault }
-    backend: { url: "http://127.0.0.1:1" }
+    backend: { url: %[1]s }
     token_policy: okta-users
     operations:
       - { methods: [GET], path: "/keys", scopes: { all: [orders.read] } }
@@ -90,10 +92,32 @@ const foreignAPIs = `
       - { methods: [GET], path: "/far", scopes: { all: [orders.read] }, rule: 'request.source_ip == "192.0.2.7"' }
   - name: watched
     frontend: { hosts: ["*"], path: /watched }
-    backend: { url: "http://127.0.0.1:1" }
+    backend: { url: %[1]s }
     token_policy: okta-users
     mode: shadow
     operations: [ { methods: [GET], path: "/items", scopes: { all: [orders.read] } } ]
+  - name: roles
+    frontend: { hosts: ["*"], path: /roles }
+    backend: { url: %[1]s }
+    token_policy: okta-users
+    operations:
+      - { methods: [GET], path: /sales, scopes: { all: [orders.read] }, claims: [ { claim: groups, contains: sales } ] }
+      - { methods: [GET], path: /admin, scopes: { all: [orders.read] }, claims: [ { claim: groups, contains: admin } ] }
+      - { methods: [GET], path: /sole, scopes: { all: [orders.read] }, claims: [ { claim: groups, equals: sales } ] }
+      - { methods: [GET], path: /joined, scopes: { all: [orders.read] }, claims: [ { claim: groups, contains: "Everyone,sales" } ] }
+      - { methods: [GET], path: /ruled, scopes: { all: [orders.read] }, rule: '"sales" in token.groups' }
+  - name: rpc
+    frontend: { hosts: ["*"], path: /pkg.Svc }
+    backend: { url: %[1]s }
+    token_policy: okta-users
+    operations:
+      - { methods: [POST], path: /Method, scopes: { all: [orders.read] } }
+      - { methods: [POST], path: /Admin, scopes: { all: [orders.admin] } }
+  - name: sockets
+    frontend: { hosts: ["*"], path: /sockets }
+    backend: { url: %[1]s }
+    token_policy: okta-fresh
+    operations: [ { methods: [GET], path: "/{id}", scopes: { all: [orders.read] } } ]
 `
 
 // foreign is a server before which an Envoy stands that another control plane, here a
@@ -104,7 +128,10 @@ type foreign struct {
 	okta    *oktatest.Server
 	backend *backend
 	path    string
-	gateway string
+	// bootstrap is the configuration of the Envoy whose address is gateway.
+	bootstrap, gateway string
+	// tls is how callers speak to it, nil if in the clear.
+	tls *tls.Config
 }
 
 // newForeign starts all of it; edit changes the catalogue.
@@ -113,19 +140,35 @@ func newForeign(t *testing.T, filter string, edit ...string) *foreign {
 	f := &foreign{okta: newForeignOkta(t), backend: new(backend), path: filepath.Join(t.TempDir(), "durward.yaml")}
 	origin := httptest.NewServer(f.backend)
 	t.Cleanup(origin.Close)
-	text := f.catalogue(t)
+	writeFile(t, f.path, edited(t, f.catalogue(t, origin.URL), edit...), 0o600)
+	f.Server, f.log = begin(t, config{dir: filepath.Dir(f.path)})
+	ready(t, f.Server)
+	f.bootstrap = fmt.Sprintf(foreignBootstrap, portOf(t, strings.TrimPrefix(origin.URL, "http://")),
+		portOf(t, f.Catalogue().Listeners.Check.Address), strings.ReplaceAll(strings.TrimSpace(filter), "\n", "\n            "))
+	f.gateway = startForeign(t, f.bootstrap)
+	return f
+}
+
+// beside is another Envoy before the same server and backend; edit changes its
+// configuration.
+func (f *foreign) beside(t *testing.T, edit ...string) *foreign {
+	t.Helper()
+	g := *f
+	g.bootstrap = edited(t, f.bootstrap, edit...)
+	g.gateway = startForeign(t, g.bootstrap)
+	return &g
+}
+
+// edited replaces the first of each text by the one that follows it.
+func edited(t *testing.T, text string, edit ...string) string {
+	t.Helper()
 	for i := 0; i < len(edit); i += 2 {
 		if !strings.Contains(text, edit[i]) {
-			t.Fatalf("the catalogue has no %q", edit[i])
+			t.Fatalf("there is no %q in\n%s", edit[i], text)
 		}
 		text = strings.Replace(text, edit[i], edit[i+1], 1)
 	}
-	writeFile(t, f.path, text, 0o600)
-	f.Server, f.log = begin(t, config{dir: filepath.Dir(f.path)})
-	ready(t, f.Server)
-	f.gateway = startForeign(t, fmt.Sprintf(foreignBootstrap, portOf(t, strings.TrimPrefix(origin.URL, "http://")),
-		portOf(t, f.Catalogue().Listeners.Check.Address), strings.ReplaceAll(strings.TrimSpace(filter), "\n", "\n            ")))
-	return f
+	return text
 }
 
 func newForeignOkta(t *testing.T) *oktatest.Server {
@@ -144,22 +187,16 @@ func newForeignOkta(t *testing.T) *oktatest.Server {
 var listenerAddress = regexp.MustCompile(`address: "[^"]*"`)
 
 // catalogue is the one that the demo has, with foreignAPIs.
-func (f *foreign) catalogue(t *testing.T) string {
+func (f *foreign) catalogue(t *testing.T, backend string) string {
 	t.Helper()
 	v := scaffold.Local()
+	v.Backend = backend
 	v.Issuer, v.ClientID = f.okta.Issuer("default"), f.okta.Client("gateway").ID
 	writeFile(t, filepath.Join(filepath.Dir(f.path), v.SecretFile), f.okta.Client("gateway").Secret+"\n", 0o600)
 	text := listenerAddress.ReplaceAllString(string(must(scaffold.Catalogue(v))), `address: "127.0.0.1:0"`)
-	for _, edit := range [][2]string{
-		{`check: { address: "127.0.0.1:0" }`, `check: { address: "127.0.0.1:0", foreign_envoy: true }`},
-		{"\n# Two levels of access", foreignAPIs + "\n# Two levels of access"},
-	} {
-		if !strings.Contains(text, edit[0]) {
-			t.Fatalf("the catalogue has no %q", edit[0])
-		}
-		text = strings.Replace(text, edit[0], edit[1], 1)
-	}
-	for _, api := range []string{"files", "vault", "watched"} {
+	text = edited(t, text, `check: { address: "127.0.0.1:0" }`, `check: { address: "127.0.0.1:0", foreign_envoy: true }`,
+		"\n# Two levels of access", fmt.Sprintf(foreignAPIs, backend)+"\n# Two levels of access")
+	for _, api := range []string{"files", "vault", "watched", "roles", "rpc", "sockets"} {
 		text += "  - { api: " + api + ", organization: retail, applications: [mobile] }\n"
 	}
 	return text
@@ -233,7 +270,11 @@ type foreignAnswer struct {
 	reason string
 }
 
+// String is the status and our reason; after "grpc" its code, if the answer is in trailers.
 func (a foreignAnswer) String() string {
+	if code := a.header.Get("Grpc-Status"); code != "" {
+		return fmt.Sprintf("%d grpc %s %s", a.status, code, a.header.Get("Grpc-Message"))
+	}
 	return strings.TrimSpace(fmt.Sprintf("%d %s", a.status, a.reason))
 }
 
@@ -249,14 +290,24 @@ func (f *foreign) send(t *testing.T, line, token, lines string) foreignAnswer {
 	return f.sendRaw(t, line+" HTTP/1.1\r\n"+lines+"\r\n")
 }
 
-func (f *foreign) sendRaw(t *testing.T, request string) foreignAnswer {
+// dial connects for ten seconds.
+func (f *foreign) dial(t *testing.T) net.Conn {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", f.gateway, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if f.tls != nil {
+		return tls.Client(c, f.tls)
+	}
+	return c
+}
+
+func (f *foreign) sendRaw(t *testing.T, request string) foreignAnswer {
+	t.Helper()
+	c := f.dial(t)
+	defer func() { _ = c.Close() }()
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}

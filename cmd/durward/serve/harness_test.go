@@ -149,8 +149,14 @@ func (j *journal) lines(t *testing.T, message string) []map[string]any {
 // begin starts a server; the test closes it, at its end if not before.
 func begin(t *testing.T, c config) (*Server, *journal) {
 	t.Helper()
+	return beginAt(t, c.file())
+}
+
+// beginAt is begin with a configuration that may be a directory.
+func beginAt(t *testing.T, path string) (*Server, *journal) {
+	t.Helper()
 	log := new(journal)
-	s, err := Start(t.Context(), c.file(), slog.New(slog.NewJSONHandler(log, nil)))
+	s, err := Start(t.Context(), path, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

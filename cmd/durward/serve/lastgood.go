@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/durward/durward/policy/catalog/source"
 )
@@ -26,7 +28,8 @@ const (
 	textSuffix, newSuffix = ".durward", ".durward-new"
 
 	maxManifest = 1 << 20
-	maxText     = 4 << 20
+	// As much as a configuration may hold: files, bytes of one and of all.
+	maxTexts, maxText, maxTextTotal = 1024, 4 << 20, 64 << 20
 )
 
 // lastGood is a directory with a copy of the configuration that was accepted last. Secrets
@@ -35,6 +38,8 @@ type lastGood struct {
 	dir string
 	// path is the configuration's, absolute: a copy of another is no use.
 	path string
+	// kept are the names of the files that this process knows to be whole, keep's alone.
+	kept map[string]bool
 }
 
 // manifest lists the files of the copy in their order.
@@ -86,10 +91,12 @@ func startDegraded(ctx context.Context, reader *source.Reader, copies *lastGood,
 	return s, nil
 }
 
-// keep makes text the copy. However it ends, also by a kill, what read returns is whole: the
-// text from before, or this one.
+// keep makes text the copy, and writes of it what is not there. However it ends, also by a
+// kill, what read returns is whole: the text from before, or this one. An error says that a
+// start could find none.
 func (l *lastGood) keep(text source.Text) error {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+	there, err := l.prepare()
+	if err != nil {
 		return err
 	}
 	m := manifest{Path: l.path, Hash: text.Hash}
@@ -102,11 +109,15 @@ func (l *lastGood) keep(text source.Text) error {
 		sum := sha256.Sum256(data)
 		f := manifestFile{relative, hex.EncodeToString(sum[:])}
 		m.Files = append(m.Files, f)
-		needed[f.SHA256+textSuffix] = true
-		if kept, err := l.text(f); err == nil && bytes.Equal(kept, data) {
+		file := f.SHA256 + textSuffix
+		needed[file] = true
+		if there[file] && l.kept[file] {
 			continue
 		}
-		if err := l.write(f.SHA256+textSuffix, data); err != nil {
+		if _, err := l.text(f); err == nil {
+			continue
+		}
+		if err := l.write(file, data); err != nil {
 			return err
 		}
 	}
@@ -117,7 +128,68 @@ func (l *lastGood) keep(text source.Text) error {
 	if err := l.write(manifestName, append(list, '\n')); err != nil {
 		return err
 	}
-	return l.sweep(needed)
+	l.kept = needed
+	return l.sweep(there)
+}
+
+// prepare makes the directory, where it is not there, and lists it.
+func (l *lastGood) prepare() (there map[string]bool, err error) {
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := l.checkDirectory(); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	there = make(map[string]bool, len(entries))
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
+	return there, nil
+}
+
+// checkDirectory refuses a directory in which others than we and root can write, or in
+// whose place everybody can put another: where it is named, and where a symbolic link
+// leads. A sticky bit keeps others off.
+func (l *lastGood) checkDirectory() error {
+	at, err := os.Stat(l.dir)
+	if err != nil {
+		return err
+	}
+	if !at.IsDir() {
+		return fmt.Errorf("%s is not a directory", l.dir)
+	}
+	if err := checkGuarded(l.dir, at); err != nil {
+		return err
+	}
+	target, err := filepath.EvalSymlinks(l.dir)
+	if err != nil {
+		return err
+	}
+	for _, parent := range []string{filepath.Dir(filepath.Clean(l.dir)), filepath.Dir(target)} {
+		at, err := os.Stat(parent)
+		if err != nil {
+			return err
+		}
+		if at.Mode().Perm()&0o002 != 0 && at.Mode()&fs.ModeSticky == 0 {
+			return fmt.Errorf("%s can be replaced by everybody: it is in %s, of mode %04o", l.dir, parent, at.Mode().Perm())
+		}
+	}
+	return nil
+}
+
+// checkGuarded refuses what others than we and root could have written.
+func checkGuarded(path string, at fs.FileInfo) error {
+	switch {
+	case !isOurs(at):
+		return fmt.Errorf("%s belongs to somebody else", path)
+	case at.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("%s can be written by others (mode %04o)", path, at.Mode().Perm())
+	}
+	return nil
 }
 
 func (l *lastGood) relative(name string) (string, error) {
@@ -157,15 +229,11 @@ func syncDirectory(dir string) error {
 }
 
 // sweep removes what older copies, and writes that were cut short, have left.
-func (l *lastGood) sweep(needed map[string]bool) error {
-	entries, err := os.ReadDir(l.dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		ours := strings.HasSuffix(e.Name(), textSuffix) || strings.HasSuffix(e.Name(), newSuffix)
-		if ours && !needed[e.Name()] {
-			err = errors.Join(err, os.Remove(filepath.Join(l.dir, e.Name())))
+func (l *lastGood) sweep(there map[string]bool) (err error) {
+	for name := range there {
+		ours := strings.HasSuffix(name, textSuffix) || strings.HasSuffix(name, newSuffix)
+		if ours && !l.kept[name] {
+			err = errors.Join(err, os.Remove(filepath.Join(l.dir, name)))
 		}
 	}
 	return err
@@ -182,12 +250,8 @@ func (l *lastGood) read() (source.Text, error) {
 }
 
 func (l *lastGood) open() (source.Text, error) {
-	at, err := os.Stat(l.dir)
-	if err != nil {
+	if err := l.checkDirectory(); err != nil {
 		return source.Text{}, err
-	}
-	if at.Mode().Perm()&0o022 != 0 {
-		return source.Text{}, fmt.Errorf("%s can be written by others (mode %04o)", l.dir, at.Mode().Perm())
 	}
 	list, err := readBounded(filepath.Join(l.dir, manifestName), maxManifest)
 	if err != nil {
@@ -208,11 +272,18 @@ func (l *lastGood) open() (source.Text, error) {
 // assemble gives each text the name it had, since positions and the paths of secrets depend
 // on it.
 func (l *lastGood) assemble(m manifest) (source.Text, error) {
+	if len(m.Files) > maxTexts {
+		return source.Text{}, fmt.Errorf("%s names more than %d files", manifestName, maxTexts)
+	}
 	names, texts := make([]string, len(m.Files)), make([][]byte, len(m.Files))
+	total := 0
 	for i, f := range m.Files {
 		var err error
 		if texts[i], err = l.text(f); err != nil {
 			return source.Text{}, err
+		}
+		if total += len(texts[i]); total > maxTextTotal {
+			return source.Text{}, fmt.Errorf("the copy is longer than %d bytes", maxTextTotal)
 		}
 		if f.Name != filepath.Base(f.Name) {
 			return source.Text{}, fmt.Errorf("%s names the file %q", manifestName, f.Name)
@@ -248,9 +319,11 @@ func (l *lastGood) text(f manifestFile) ([]byte, error) {
 	return data, nil
 }
 
-// readBounded reads a regular file of at most limit bytes.
+// readBounded reads a regular file of at most limit bytes that we or root alone could have
+// written.
 func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	// Without blocking: a named pipe must not stop the start.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +334,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	}
 	if !at.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if err := checkGuarded(path, at); err != nil {
+		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {

@@ -45,6 +45,9 @@ func (s *Server) look(ctx context.Context) (again time.Duration) {
 	default:
 		s.judged = "" // the same text may come back
 	}
+	if err != nil && ctx.Err() != nil {
+		return 0 // we end, whatever the text
+	}
 	err = s.settle(err)
 	var unsettled *source.UnsettledError
 	switch {
@@ -64,6 +67,19 @@ func (s *Server) judge(ctx context.Context, text source.Text) error {
 		s.judged = text.Hash
 		return err
 	}
+	if err := s.replace(ctx, cat, text.Hash, findings); err != nil {
+		return err
+	}
+	s.keep(text) // whoever waits for reloading does not wait for the disk
+	if moved(cat.Listeners, s.configured) {
+		s.log.Warn("listeners changed; address, mode and whether they speak TLS change when durward is started again")
+	}
+	s.log.Info("configuration reloaded", "revision", cat.Revision, "apis", len(cat.APIs))
+	return nil
+}
+
+// replace serves cat, compiled from the text of that hash, in place of the old catalogue.
+func (s *Server) replace(ctx context.Context, cat *catalog.Catalogue, hash string, findings []catalog.Finding) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	next := bound(cat, s.listeners.check.Addr(), s.listeners.xds.Addr())
@@ -73,19 +89,14 @@ func (s *Server) judge(ctx context.Context, text source.Text) error {
 	if err := s.apply(ctx, next); err != nil {
 		return err
 	}
-	s.cat, s.judged = next, text.Hash
+	s.cat, s.judged = next, hash
 	s.accepted(old, findings)
-	s.keep(text)
-	if moved(cat.Listeners, s.configured) {
-		s.log.Warn("listeners changed; address, mode and whether they speak TLS change when durward is started again")
-	}
-	s.log.Info("configuration reloaded", "revision", cat.Revision, "apis", len(cat.APIs))
 	return nil
 }
 
 // accepted writes down that s.cat serves now. old is nil at the start.
 func (s *Server) accepted(old *catalog.Catalogue, findings []catalog.Finding) {
-	if old == nil || old.Revision != s.cat.Revision {
+	if old == nil || old.Hash != s.cat.Hash {
 		logChange(s.log, old, s.cat)
 	}
 	for _, f := range findings {
@@ -93,7 +104,8 @@ func (s *Server) accepted(old *catalog.Catalogue, findings []catalog.Finding) {
 	}
 }
 
-// keep copies text where the last good configuration is kept, if anywhere.
+// keep copies text where the last good configuration is kept, if anywhere. The caller holds
+// reading, or does not serve yet: copies come in the order of what they are of.
 func (s *Server) keep(text source.Text) {
 	if s.lastGood == nil {
 		return
@@ -101,7 +113,7 @@ func (s *Server) keep(text source.Text) {
 	err := s.lastGood.keep(text)
 	if err != nil {
 		s.log.Error("the last good configuration cannot be kept; a restart would find an older one or none",
-			"error", err.Error(), "fix", "see that durward can write to the directory of --last-good")
+			"error", err.Error(), "fix", "see that durward, and nobody else, can write to the directory of --last-good")
 	}
 	s.state.kept(err)
 }

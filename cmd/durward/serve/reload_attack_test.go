@@ -15,7 +15,7 @@ import (
 
 // The rows of reloads.
 var reloadRows = map[string]func(*testing.T){
-	"C12": secretGoneAtReload, "C13": everyWayToWrite, "C14": olderVersions, "C15": cachedTokens,
+	"C12": secretGoneAtReload, "C13": everyWayToWrite, "C14": olderVersions, "C15": cachedTokens, "C16": otherGeneration,
 }
 
 // secretGoneAtReload (C12): a new configuration whose secret cannot be used changes
@@ -100,12 +100,12 @@ func everyWayToWrite(t *testing.T) {
 // apart, and versions, wherever one may look.
 func olderVersions(t *testing.T) {
 	l := newWatched(t)
-	old, oldText := l.Catalogue().Revision, l.text()
+	old, oldText, oldHash := l.Catalogue().Revision, l.text(), l.Catalogue().Hash
 	l.apis = append(l.apis, "returns")
 	save(t, l.file(), l.text())
 	l.serves(t, "returns")
 	replica, _ := begin(t, l.config)
-	now := l.Catalogue().Revision
+	now, nowHash := l.Catalogue().Revision, l.Catalogue().Hash
 	if replica.Catalogue().Revision != now || now == old {
 		t.Errorf("revisions %s and %s of one configuration, %s before", now, replica.Catalogue().Revision, old)
 	}
@@ -125,7 +125,7 @@ func olderVersions(t *testing.T) {
 		t.Errorf("the decision names another revision: %v", last)
 	}
 	changes := l.log.lines(t, "catalogue_changed")
-	for i, want := range []string{" " + old, old + " " + now, now + " " + old} {
+	for i, want := range []string{" " + oldHash, oldHash + " " + nowHash, nowHash + " " + oldHash} {
 		if i >= len(changes) || fmt.Sprint(changes[i]["old_hash"])+" "+fmt.Sprint(changes[i]["new_hash"]) != want {
 			t.Fatalf("change %d of %v is not %s", i, changes, want)
 		}
@@ -161,5 +161,38 @@ func cachedTokens(t *testing.T) {
 	}
 	if n := l.okta.Calls(oktatest.Introspect) - asked; n != 0 {
 		t.Errorf("Okta was asked about the token %d times", n)
+	}
+}
+
+// otherGeneration (C16): an Envoy that has routes of another configuration, older or newer,
+// gets nothing by them that this one does not have. (That Envoys are told in an order in
+// which no route is ahead of its cluster is the C16 of the control plane.)
+func otherGeneration(t *testing.T) {
+	l := newWatched(t)
+	l.apis = append(l.apis, "returns")
+	save(t, l.file(), l.text())
+	l.serves(t, "returns")
+	swapped := strings.NewReplacer("path: /orders ", "path: /returns ", "path: /returns ", "path: /orders ").Replace(l.text())
+	narrow := strings.Replace(l.text(), `hosts: ["*"], path: /orders `, `hosts: [internal.example.com], path: /orders `, 1)
+	gone := l.config
+	gone.apis = []string{"orders"}
+	for _, c := range []struct{ what, text, api, path, want string }{
+		{"as published", l.text(), "returns", "/returns/7", "allow"},
+		{"Envoy has no route yet", l.text(), "-", "/returns/7", "404 api_unknown"},
+		{"Envoy has an API that is not here yet", l.text(), "refunds", "/refunds/7", "404 api_unknown"},
+		{"Envoy has the route of an API that is gone", gone.text(), "returns", "/returns/7", "404 api_unknown"},
+		{"its path became another API's", swapped, "orders", "/orders/7", "404 api_unknown"},
+		{"which has not come to Envoy", swapped, "returns", "/returns/7", "404 api_unknown"},
+		{"and then has", swapped, "returns", "/orders/7", "allow"},
+		{"its host is another", narrow, "orders", "/orders/7", "404 api_unknown"},
+		{"other APIs are as they were", narrow, "returns", "/returns/7", "allow"},
+	} {
+		save(t, l.file(), c.text)
+		if err := l.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(t, l.conn, c.api, c.path, l.token); got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
 	}
 }

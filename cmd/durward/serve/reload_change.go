@@ -2,9 +2,11 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/durward/durward/policy/catalog"
 )
@@ -21,15 +23,28 @@ type access struct {
 	scopes map[string]bool
 	// public are API, methods and path of what anybody may call.
 	public map[string]bool
+	// shadow are APIs that let every request pass.
+	shadow map[string]bool
+	// disabled are organizations and organization/application that are turned off, denied
+	// whoever is turned away from every API, and until when.
+	disabled, denied map[string]bool
 }
 
-func accessIn(cat *catalog.Catalogue) access {
-	a := access{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+// accessIn leaves out the APIs that are the same in other, which may be nil as cat may.
+func accessIn(cat, other *catalog.Catalogue) access {
+	a := access{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	if cat == nil {
 		return a
 	}
+	a.refuse(cat)
 	for _, api := range cat.APIs {
+		if other != nil && other.API(api.Name) == api {
+			continue
+		}
 		a.grant(api)
+		if api.Shadow {
+			a.shadow[api.Name] = true
+		}
 		for _, op := range api.Operations {
 			line := api.Name + " " + strings.Join(op.Methods, ",") + " " + op.Path.String()
 			switch {
@@ -43,6 +58,27 @@ func accessIn(cat *catalog.Catalogue) access {
 		}
 	}
 	return a
+}
+
+// refuse adds who is turned away whatever an API grants.
+func (a access) refuse(cat *catalog.Catalogue) {
+	for _, org := range cat.Organizations {
+		if org.Disabled {
+			a.disabled[org.Name] = true
+		}
+		for _, app := range org.Applications {
+			if app.Disabled {
+				a.disabled[org.Name+"/"+app.Name] = true
+			}
+		}
+	}
+	for _, d := range cat.Denials {
+		line := d.Whom()
+		if !d.Until.IsZero() {
+			line += " until " + d.Until.UTC().Format(time.RFC3339)
+		}
+		a.denied[line] = true
+	}
 }
 
 func (a access) grant(api *catalog.API) {
@@ -65,18 +101,28 @@ func (a access) grant(api *catalog.API) {
 }
 
 // logChange writes the record of an accepted revision. old is nil at the start. Each list
-// has at most 100 lines, and one more that says so.
+// has at most 100 lines, and one more that says how many are left out.
 func logChange(log *slog.Logger, old, now *catalog.Catalogue) {
-	was, is := accessIn(old), accessIn(now)
+	was, is := accessIn(old, now), accessIn(now, old)
 	before := ""
 	if old != nil {
-		before = old.Revision
+		before = old.Hash
 	}
-	log.LogAttrs(context.Background(), slog.LevelInfo, "catalogue_changed",
-		slog.String("old_hash", before), slog.String("new_hash", now.Revision),
-		slog.Any("grants_added", without(is.grants, was.grants)), slog.Any("grants_removed", without(was.grants, is.grants)),
-		slog.Any("scopes_added", without(is.scopes, was.scopes)), slog.Any("scopes_removed", without(was.scopes, is.scopes)),
-		slog.Any("public_added", without(is.public, was.public)), slog.Any("public_removed", without(was.public, is.public)))
+	record := []slog.Attr{slog.String("old_hash", before), slog.String("new_hash", now.Hash)}
+	for _, list := range []struct {
+		name    string
+		was, is map[string]bool
+	}{
+		{"grants", was.grants, is.grants},
+		{"scopes", was.scopes, is.scopes},
+		{"public", was.public, is.public},
+		{"shadow", was.shadow, is.shadow},
+		{"disabled", was.disabled, is.disabled},
+		{"denials", was.denied, is.denied},
+	} {
+		record = append(record, slog.Any(list.name+"_added", without(list.is, list.was)), slog.Any(list.name+"_removed", without(list.was, list.is)))
+	}
+	log.LogAttrs(context.Background(), slog.LevelInfo, "catalogue_changed", record...)
 }
 
 // without lists what is in all and not in some, sorted.
@@ -89,7 +135,7 @@ func without(all, some map[string]bool) []string {
 	}
 	slices.Sort(lines)
 	if len(lines) > maxListed {
-		lines = append(lines[:maxListed], "and more")
+		lines = append(lines[:maxListed], fmt.Sprintf("and %d more", len(lines)-maxListed))
 	}
 	return lines
 }

@@ -48,12 +48,12 @@ func TestCatalogueChanged(t *testing.T) {
 		before := ""
 		if tt.old != "" {
 			old = parsed(t, tt.old)
-			before = old.Revision
+			before = old.Hash
 		}
 		now := parsed(t, tt.now)
 		logChange(slog.New(slog.NewJSONHandler(log, nil)), old, now)
 		lines := log.lines(t, "catalogue_changed")
-		if len(lines) != 1 || lines[0]["old_hash"] != before || lines[0]["new_hash"] != now.Revision {
+		if len(lines) != 1 || lines[0]["old_hash"] != before || lines[0]["new_hash"] != now.Hash {
 			t.Fatalf("%s: %v", name, lines)
 		}
 		said := func(key string) string { return fmt.Sprint(lines[0][key]) }
@@ -61,6 +61,50 @@ func TestCatalogueChanged(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(lists{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestCatalogueChangedTellsOfRefusals: what opens without a grant or a scope is in the record
+// too: shadow mode, and the end of whatever turned somebody away.
+func TestCatalogueChangedTellsOfRefusals(t *testing.T) {
+	t.Parallel()
+	c := config{issuer: "https://example.okta.com/oauth2/default", client: "0oaGATEWAY", secretFile: "secret", apis: []string{"orders", "returns"}}
+	c.check, c.xds, c.ops, c.admin = "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"
+	strict := strings.NewReplacer("{ name: retail,", "{ name: retail, enabled: false,", "{ name: mobile,", "{ name: mobile, enabled: false,").Replace(c.text()) +
+		"denials: [ { user_id: 00uEVE, reason: gone }, { token_id: AT.1, until: 2030-01-01T00:00:00Z, reason: lost } ]\n"
+	open := strings.Replace(c.text(), "    token_policy: okta-users\n", "    token_policy: okta-users\n    mode: shadow\n", 1) +
+		"denials: [ { token_id: AT.1, until: 2029-01-01T00:00:00Z, reason: lost } ]\n"
+	log := new(journal)
+	logger, was, is := slog.New(slog.NewJSONHandler(log, nil)), parsed(t, strict), parsed(t, open)
+	logChange(logger, was, is)
+	logChange(logger, is, was)
+	type lists struct{ Shadow, Disabled, Denials []any }
+	ending := func(line map[string]any, end string) lists {
+		of := func(name string) []any { list, _ := line[name+end].([]any); return list }
+		return lists{of("shadow"), of("disabled"), of("denials")}
+	}
+	opened := lists{Shadow: []any{"orders"}, Disabled: []any{}, Denials: []any{`token "AT.1" until 2029-01-01T00:00:00Z`}}
+	closed := lists{Shadow: []any{}, Disabled: []any{"retail", "retail/mobile"}, Denials: []any{`token "AT.1" until 2030-01-01T00:00:00Z`, `user "00uEVE"`}}
+	lines := log.lines(t, "catalogue_changed")
+	for i, want := range [][2]lists{{opened, closed}, {closed, opened}} {
+		got := [2]lists{ending(lines[i], "_added"), ending(lines[i], "_removed")}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("record %d, added and removed (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+// TestCatalogueChangedByHash: two catalogues whose revisions agree by chance are a change
+// that is written down; the same catalogue again is none.
+func TestCatalogueChangedByHash(t *testing.T) {
+	t.Parallel()
+	log := new(journal)
+	s := &Server{log: slog.New(slog.NewJSONHandler(log, nil)), cat: &catalog.Catalogue{Hash: "aabbccddeeff01", Revision: "aabbccddeeff"}}
+	s.accepted(&catalog.Catalogue{Hash: "aabbccddeeff00", Revision: "aabbccddeeff"}, nil)
+	s.accepted(s.cat, nil)
+	lines := log.lines(t, "catalogue_changed")
+	if len(lines) != 1 || lines[0]["old_hash"] != "aabbccddeeff00" || lines[0]["new_hash"] != "aabbccddeeff01" {
+		t.Errorf("the log has %v", lines)
 	}
 }
 
@@ -75,7 +119,7 @@ func TestCatalogueChangedIsBounded(t *testing.T) {
 	log := new(journal)
 	logChange(slog.New(slog.NewJSONHandler(log, nil)), nil, parsed(t, c.text()))
 	added, _ := log.lines(t, "catalogue_changed")[0]["grants_added"].([]any)
-	if len(added) != maxListed+1 || added[0] != "api000 retail/mobile" || added[maxListed] != "and more" {
+	if len(added) != maxListed+1 || added[0] != "api000 retail/mobile" || added[maxListed] != "and 400 more" {
 		t.Errorf("%d lines, %v", len(added), added)
 	}
 }

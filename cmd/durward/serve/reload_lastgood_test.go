@@ -1,13 +1,16 @@
 package serve
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,7 +145,12 @@ func TestLastGoodIsNotTrusted(t *testing.T) {
 			}
 			return err
 		},
-		"everybody's": func(dir, _, _ string) error { return os.Chmod(dir, 0o777) },
+		"everybody's":      func(dir, _, _ string) error { return os.Chmod(dir, 0o777) },
+		"in everybody's":   func(dir, _, _ string) error { return os.Chmod(filepath.Dir(dir), 0o777) },
+		"everybody's list": func(_, list, _ string) error { return os.Chmod(list, 0o666) },
+		"the group's text": func(_, _, text string) error { return os.Chmod(text, 0o620) },
+		"list is a pipe":   func(_, list, _ string) error { return errors.Join(os.Remove(list), syscall.Mkfifo(list, 0o600)) },
+		"text is a pipe":   func(_, _, text string) error { return errors.Join(os.Remove(text), syscall.Mkfifo(text, 0o600)) },
 	} {
 		dir := filepath.Join(t.TempDir(), "kept")
 		c.write(t)
@@ -167,6 +175,125 @@ func TestLastGoodIsNotTrusted(t *testing.T) {
 		if err == nil {
 			stop(t, s)
 		}
+	}
+}
+
+// TestKeepRefusesWhatReadWould: a directory that a start would not read from is told of while
+// there is time.
+func TestKeepRefusesWhatReadWould(t *testing.T) {
+	t.Parallel()
+	_, c := newOrg(t)
+	for what, mode := range map[string][2]os.FileMode{
+		"everybody's": {0o755, 0o777}, "the group's": {0o755, 0o775}, "in everybody's": {0o777, 0o700}, "good": {0o777 | os.ModeSticky, 0o700},
+	} {
+		dir := filepath.Join(t.TempDir(), "kept")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(filepath.Dir(dir), mode[0]), os.Chmod(dir, mode[1])); err != nil {
+			t.Fatal(err)
+		}
+		s, log, err := restart(t, c, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, verbose := get(t, s, "/readyz?verbose")
+		told := strings.Contains(verbose, "the last good one cannot be kept") && len(log.lines(t, "the last good configuration cannot be kept; a restart would find an older one or none")) == 1
+		_, unread := s.lastGood.read()
+		if told != (what != "good") || (unread != nil) != told {
+			t.Errorf("%s: told %t, and at the next start: %v\n%s", what, told, unread, verbose)
+		}
+		stop(t, s)
+	}
+}
+
+// TestLastGoodOfAnother: only root can make a file of another owner.
+func TestLastGoodOfAnother(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	l := &lastGood{dir: filepath.Join(t.TempDir(), "kept"), path: "/etc/durward"}
+	text := copies(l.path)[0]
+	if err := l.keep(text); err != nil {
+		t.Fatal(err)
+	}
+	texts, err := filepath.Glob(filepath.Join(l.dir, "*"+textSuffix))
+	if err != nil || len(texts) != 3 {
+		t.Fatalf("%q, %v", texts, err)
+	}
+	for _, path := range []string{l.dir, filepath.Join(l.dir, manifestName), texts[0]} {
+		if err := os.Chown(path, 12345, -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.read(); err == nil || !strings.Contains(err.Error(), "somebody else") {
+			t.Errorf("%s of another: error %v", path, err)
+		}
+		if err := os.Chown(path, 0, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.read(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLastGoodIsBounded: a copy is not larger than what was copied could be.
+func TestLastGoodIsBounded(t *testing.T) {
+	t.Parallel()
+	l := &lastGood{dir: filepath.Join(t.TempDir(), "kept"), path: "/etc/durward"}
+	for want, text := range map[string]source.Text{
+		"the copy is longer than": source.TextOf(func(yield func(string, []byte) bool) {
+			for i := range maxTextTotal/maxText + 1 {
+				if !yield(filepath.Join(l.path, fmt.Sprint(i)), bytes.Repeat([]byte("#"), maxText)) {
+					return
+				}
+			}
+		}),
+		"names more than": source.TextOf(func(yield func(string, []byte) bool) {
+			for i := range maxTexts + 1 {
+				if !yield(filepath.Join(l.path, fmt.Sprint(i)), []byte("#")) {
+					return
+				}
+			}
+		}),
+	} {
+		if err := l.keep(text); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.read(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// TestKeepWritesWhatIsNew: what this process has kept is neither read nor written again, as
+// long as it is there.
+func TestKeepWritesWhatIsNew(t *testing.T) {
+	t.Parallel()
+	l := &lastGood{dir: filepath.Join(t.TempDir(), "kept"), path: "/etc/durward"}
+	text := copies(l.path)[0]
+	if err := l.keep(text); err != nil {
+		t.Fatal(err)
+	}
+	texts, err := filepath.Glob(filepath.Join(l.dir, "*"+textSuffix))
+	if err != nil || len(texts) != 3 {
+		t.Fatalf("%q, %v", texts, err)
+	}
+	// What keep does not read it does not mend.
+	if err := errors.Join(os.Truncate(texts[0], 1), os.Remove(texts[1]), l.keep(text)); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := os.Stat(texts[0]); err != nil || at.Size() != 1 {
+		t.Errorf("it was written again: %v, %v", at, err)
+	}
+	if at, err := os.Stat(texts[1]); err != nil || at.Size() < 2 {
+		t.Errorf("it was not written again: %v, %v", at, err)
+	}
+	// Another process trusts nothing.
+	again := &lastGood{dir: l.dir, path: l.path}
+	if err := again.keep(text); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.read(); err != nil {
+		t.Error(err)
 	}
 }
 

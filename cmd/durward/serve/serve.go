@@ -160,14 +160,14 @@ func newServer(path string, log *slog.Logger, l catalog.Listeners) *Server {
 	}
 	signal.Notify(s.hup, syscall.SIGHUP)
 	s.check = grpc.NewServer(append(checkOptions(), s.guards["check"].options()...)...)
-	s.xds = grpc.NewServer(append(portOptions(), s.guards["xds"].options()...)...)
+	s.xds = grpc.NewServer(append(xdsOptions(), s.guards["xds"].options()...)...)
 	authv3.RegisterAuthorizationServer(s.check, s.authz)
 	healthpb.RegisterHealthServer(s.check, s.health)
 	s.health.SetServingStatus(authv3.Authorization_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	s.ads.Register(s.xds)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", s.state.readyz)
+	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	s.ops = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -190,10 +190,15 @@ func portOptions() []grpc.ServerOption {
 	}
 }
 
-// checkOptions also bound the one message of a check. On the xDS port gRPC's 4 MiB
-// hold, for an Envoy that reconnects lists all it has.
+// checkOptions also bound the one message of a check.
 func checkOptions() []grpc.ServerOption {
 	return append(portOptions(), grpc.MaxRecvMsgSize(256<<10))
+}
+
+// xdsOptions leave room for an Envoy that reconnects and lists all it has, at about 110
+// bytes a resource: more than a hundred thousand APIs. It needs one stream.
+func xdsOptions() []grpc.ServerOption {
+	return append(portOptions(), grpc.MaxRecvMsgSize(16<<20), grpc.MaxConcurrentStreams(8))
 }
 
 func (s *Server) bind(ctx context.Context, l catalog.Listeners) (err error) {

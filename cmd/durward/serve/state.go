@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -122,9 +123,10 @@ func (s *state) report() (ready bool, lines []string) {
 	return ready, append(lines, servers...)
 }
 
-// readyz answers with 200 or 503, and with the facts where ?verbose asks for them.
-func (s *state) readyz(w http.ResponseWriter, r *http.Request) {
-	ready, lines := s.report()
+// readyz answers with 200 or 503, and with the facts where ?verbose asks for them. That
+// Envoys lack something does not count against it either.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ready, lines := s.state.report()
 	status, word := http.StatusOK, "ready"
 	if !ready {
 		status, word = http.StatusServiceUnavailable, "not ready"
@@ -132,9 +134,14 @@ func (s *state) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, word)
-	if r.URL.Query().Has("verbose") {
-		for _, line := range lines {
-			_, _ = fmt.Fprintln(w, line)
-		}
+	if !r.URL.Query().Has("verbose") {
+		return
+	}
+	lines = append(lines, certificateLines(s.guards, time.Now())...)
+	if cat := s.shown.Load(); cat != nil {
+		lines = append(lines, envoyLines(cat, s.ads.Status())...)
+	}
+	for _, line := range lines {
+		_, _ = fmt.Fprintln(w, line)
 	}
 }

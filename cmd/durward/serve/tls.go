@@ -6,9 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,20 +33,21 @@ type guard struct {
 	expiry, good prometheus.Gauge
 	refusals     *refusals
 
-	serving atomic.Pointer[tls.Config] // nil lets nobody in
+	serving  atomic.Pointer[reading] // nil lets nobody in
+	rejected atomic.Pointer[string]  // why the last reading is not serving; nil if it is
+	reminded string                  // what the log was told of its end; watch's alone
 
-	mu       sync.Mutex
-	written  *catalog.ListenerTLS
-	seen     []fs.FileInfo // what the last reading was of
-	rejected string        // why that is not serving; empty if it is
+	mu      sync.Mutex
+	written *catalog.ListenerTLS
 }
 
 // reading is what the files of a port said at one moment.
 type reading struct {
 	config  *tls.Config
 	written *catalog.ListenerTLS
-	seen    []fs.FileInfo
-	expiry  time.Time
+	files   source.Listener
+	expiry  time.Time // of the certificate in the chain that expires first
+	alarm   time.Time // when to warn of that
 }
 
 // newGuards returns the guards of the ports that speak TLS, by name.
@@ -94,10 +93,14 @@ func (g *guard) options() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.Creds(g.refusals.counting(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			if c := g.serving.Load(); c != nil {
-				return c, nil
+			r := g.serving.Load()
+			switch {
+			case r == nil:
+				return nil, errors.New("no certificate has been read")
+			case time.Now().After(r.expiry):
+				return nil, expired{r.expiry}
 			}
-			return nil, errors.New("no certificate has been read")
+			return r.config, nil
 		},
 	})))}
 }
@@ -121,7 +124,6 @@ func readGuards(guards map[string]*guard, l catalog.Listeners) (take func(), err
 
 // readTLS reads the files of a port. The error is a *ConfigError.
 func readTLS(name string, t *catalog.ListenerTLS) (*reading, error) {
-	seen := look(t) // first: what changes meanwhile is noticed the next time
 	l, findings := source.ReadListener(name, t)
 	if catalog.HasErrors(findings) {
 		return nil, &ConfigError{Findings: slices.DeleteFunc(findings, func(f catalog.Finding) bool {
@@ -129,13 +131,14 @@ func readTLS(name string, t *catalog.ListenerTLS) (*reading, error) {
 		})}
 	}
 	cert := tls.Certificate{PrivateKey: l.Key, Leaf: l.Chain[0]}
-	r := &reading{written: t, seen: seen, expiry: l.Chain[0].NotAfter}
+	first := l.Chain[0]
 	for _, c := range l.Chain {
 		cert.Certificate = append(cert.Certificate, c.Raw)
-		if c.NotAfter.Before(r.expiry) {
-			r.expiry = c.NotAfter
+		if c.NotAfter.Before(first.NotAfter) {
+			first = c
 		}
 	}
+	r := &reading{written: t, files: l, expiry: first.NotAfter, alarm: alarmFor(first)}
 	r.config = &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{cert},
@@ -195,20 +198,20 @@ func namesOf(cert *x509.Certificate) (names []string) {
 
 // use puts a reading to work. The caller holds mu.
 func (g *guard) use(r *reading) {
-	g.written, g.seen, g.rejected = r.written, r.seen, ""
-	g.serving.Store(r.config)
+	g.written = r.written
+	g.rejected.Store(nil)
+	g.serving.Store(r)
 	g.expiry.Set(float64(r.expiry.Unix()))
 	g.good.Set(1)
-	if time.Now().After(r.expiry) {
-		g.log.Warn("the listener's certificate has expired; Envoy will not connect", "listener", g.name, "expired", r.expiry)
-	}
 }
 
-// watch reads the files again when they change, until ctx ends.
+// watch reads the files again every second, whatever their times and sizes say, until ctx
+// ends.
 func (g *guard) watch(ctx context.Context) {
 	tick := time.NewTicker(filesEvery)
 	defer tick.Stop()
 	for {
+		g.remind(time.Now())
 		select {
 		case <-ctx.Done():
 			return
@@ -218,43 +221,30 @@ func (g *guard) watch(ctx context.Context) {
 	}
 }
 
-// refresh reads the files if they are others than those of the last reading, or if
-// that one failed.
+// refresh reads the files, and puts them to use if they hold something else.
 func (g *guard) refresh() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.rejected == "" && slices.EqualFunc(look(g.written), g.seen, isSame) {
-		return
-	}
+	old := g.rejected.Load()
 	r, err := readTLS(g.name, g.written)
-	if err == nil {
+	switch serving := g.serving.Load(); {
+	case err == nil && old == nil && serving != nil && r.isSame(serving):
+		return
+	case err == nil:
 		g.use(r)
 		g.log.Info("the listener's certificate was read again", "listener", g.name, "expires", r.expiry)
 		return
 	}
 	g.good.Set(0)
-	if g.rejected != err.Error() { // once, not every second
-		g.rejected = err.Error()
-		g.log.Error("the listener's certificate files cannot be used; the old ones stay in use", "listener", g.name, "error", g.rejected)
+	if told := err.Error(); old == nil || *old != told { // once, not every second
+		g.rejected.Store(&told)
+		g.log.Error("the listener's certificate files cannot be used; the old ones stay in use", "listener", g.name, "error", told)
 	}
 }
 
-// look describes the files of a port. What cannot be looked at is nil.
-func look(t *catalog.ListenerTLS) (seen []fs.FileInfo) {
-	for _, name := range []string{t.CertFile, t.KeyFile, t.ClientCAFile} {
-		at, err := os.Stat(name)
-		if err != nil {
-			at = nil
-		}
-		seen = append(seen, at)
-	}
-	return seen
-}
-
-// isSame reports whether nothing was written to a file, nor another put in its place.
-func isSame(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
+// isSame reports whether the files hold what they did. The key is that of the first
+// certificate.
+func (r *reading) isSame(old *reading) bool {
+	return slices.EqualFunc(r.files.Chain, old.files.Chain, (*x509.Certificate).Equal) &&
+		slices.EqualFunc(r.files.ClientCAs, old.files.ClientCAs, (*x509.Certificate).Equal)
 }

@@ -19,7 +19,20 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	// Their services are known only where they are linked.
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/endpoint/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/health/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 )
 
 // TestTLS holds the rows of the catalogue of attacks that are about our own ports.
@@ -54,6 +67,9 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("G02", func(t *testing.T) {
 		t.Parallel()
+		if n := len(discovery()); n < 30 {
+			t.Fatalf("%d methods of discovery are known", n)
+		}
 		good := c.dialAs(t, ports["xds"], c.envoy)
 		conns := intruders(ports["xds"])
 		for name, conn := range conns {
@@ -83,10 +99,12 @@ func TestTLS(t *testing.T) {
 				want := codes.OK
 				if gateway != own {
 					want = codes.PermissionDenied
-					denied++
+					denied += float64(len(typesServed))
 				}
-				if got := asksFor(t, conn, gateway); got != want {
-					t.Errorf("the Envoy of %s asks for %s: %v, want %v", own, gateway, got, want)
+				for _, kind := range typesServed {
+					if got := asksFor(t, conn, gateway, kind); got != want {
+						t.Errorf("the Envoy of %s asks for the %s of %s: %v, want %v", own, kind, gateway, got, want)
+					}
 				}
 			}
 		}
@@ -98,7 +116,7 @@ func TestTLS(t *testing.T) {
 		t.Parallel()
 		for name, address := range ports {
 			// Suites alone keep old versions out of gRPC today.
-			if config := s.guards[name].serving.Load(); config.MinVersion != tls.VersionTLS12 || !config.SessionTicketsDisabled {
+			if config := s.guards[name].serving.Load().config; config.MinVersion != tls.VersionTLS12 || !config.SessionTicketsDisabled {
 				t.Errorf("%s: from version %x, without tickets: %t", name, config.MinVersion, config.SessionTicketsDisabled)
 			}
 			for what, tt := range map[string]struct {
@@ -214,25 +232,38 @@ func (c *secured) shake(t *testing.T, address string, config *tls.Config) error 
 
 const deltaADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
-// discovery lists the methods of xDS.
+// discovery lists the methods of all that Envoy calls discovery services, of every
+// protocol, and of its reports.
 func discovery() []string {
-	methods := []string{deltaADS, "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"}
-	for kind, plural := range map[string]string{"cluster": "Clusters", "endpoint": "Endpoints", "listener": "Listeners", "route": "Routes", "secret": "Secrets"} {
-		service := "/envoy.service." + kind + ".v3." + strings.ToUpper(kind[:1]) + kind[1:] + "DiscoveryService/"
-		methods = append(methods, service+"Fetch"+plural, service+"Stream"+plural, service+"Delta"+plural)
-	}
+	var methods []string
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			name := string(service.FullName())
+			if !strings.HasPrefix(name, "envoy.service.") || !strings.HasSuffix(name, "DiscoveryService") && !strings.HasSuffix(name, "LoadReportingService") {
+				continue
+			}
+			for j := range service.Methods().Len() {
+				methods = append(methods, "/"+name+"/"+string(service.Methods().Get(j).Name()))
+			}
+		}
+		return true
+	})
 	return methods
 }
 
-// asksFor asks for the clusters of a gateway, and returns OK if some come.
-func asksFor(t *testing.T, conn *grpc.ClientConn, gateway string) codes.Code {
+// typesServed are the types of resources that every gateway has some of.
+var typesServed = []string{"cluster.v3.Cluster", "listener.v3.Listener", "route.v3.RouteConfiguration", "route.v3.ScopedRouteConfiguration"}
+
+// asksFor asks for resources of a gateway, and returns OK if some come.
+func asksFor(t *testing.T, conn *grpc.ClientConn, gateway, kind string) codes.Code {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err == nil {
 		err = stream.Send(&discoveryv3.DeltaDiscoveryRequest{
-			Node: &corev3.Node{Id: "envoy-1", Cluster: gateway}, TypeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+			Node: &corev3.Node{Id: "envoy-1", Cluster: gateway}, TypeUrl: "type.googleapis.com/envoy.config." + kind,
 		})
 	}
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -78,13 +79,18 @@ func TestTLSWithEnvoy(t *testing.T) {
 // startEnvoy starts an Envoy of the gateway edge, which need not become ready.
 func startEnvoy(t *testing.T, s *Server) *binary.Process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // may have to fetch Envoy
-	defer cancel()
-	path, err := binary.Find(ctx, binary.Options{})
+	bootstrap, err := envoy.Bootstrap(s.Catalogue(), "edge", envoy.BootstrapOptions{Admin: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	bootstrap, err := envoy.Bootstrap(s.Catalogue(), "edge", envoy.BootstrapOptions{Admin: "127.0.0.1:0"})
+	return startEnvoyWith(t, bootstrap)
+}
+
+func startEnvoyWith(t *testing.T, bootstrap []byte) *binary.Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // may have to fetch Envoy
+	defer cancel()
+	path, err := binary.Find(ctx, binary.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,17 +112,22 @@ func startEnvoy(t *testing.T, s *Server) *binary.Process {
 
 // stat returns one of Envoy's own counters; "" until it can be asked.
 func stat(p *binary.Process, name string) string {
+	value, _ := strings.CutPrefix(strings.TrimSpace(stats(p, "^"+name+"$")), name+": ")
+	return value
+}
+
+// stats returns Envoy's own counters whose names match, line by line.
+func stats(p *binary.Process, filter string) string {
 	admin, err := p.AdminAddr()
 	if err != nil {
 		return ""
 	}
-	req, err := http.NewRequest(http.MethodGet, "http://"+admin+"/stats?filter=^"+name+"$", nil)
+	req, err := http.NewRequest(http.MethodGet, "http://"+admin+"/stats?filter="+url.QueryEscape(filter), nil)
 	if err != nil {
 		return ""
 	}
 	_, body := fetch(req)
-	value, _ := strings.CutPrefix(strings.TrimSpace(body), name+": ")
-	return value
+	return body
 }
 
 // fetch returns an answer, or 0 and why there is none.

@@ -102,7 +102,7 @@ func (a *signer) write(t *testing.T, path string) {
 func writePair(t *testing.T, path string, c tls.Certificate) {
 	t.Helper()
 	put := func(path, kind string, der []byte) {
-		writeFile(t, path+".new", string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})), 0o600)
+		writeFile(t, path+".new", string(pemOf(kind, der)), 0o600)
 		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
 		}
@@ -116,6 +116,10 @@ func writePair(t *testing.T, path string, c tls.Certificate) {
 		t.Fatal(err)
 	}
 	put(path+"-key", "PRIVATE KEY", der)
+}
+
+func pemOf(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 const (

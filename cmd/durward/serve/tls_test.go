@@ -3,7 +3,13 @@ package serve
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,6 +100,89 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	if !c.healthy(t, address, newcomer) || c.healthy(t, address, c.envoy) {
 		t.Error("without the file others are let in than before")
 	}
+}
+
+// TestClientAuthorityOverwritten: the authority of clients is another one from the next
+// connection on, also where its file was written over and size and times stayed.
+func TestClientAuthorityOverwritten(t *testing.T) {
+	t.Parallel()
+	_, c := newSecured(t)
+	path := filepath.Join(c.dir, "client-ca")
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, next := newSigner(t), []byte(nil)
+	for range 1000 { // a signature is a byte shorter now and then
+		if next = pemOf("CERTIFICATE", others.cert.Raw); len(next) == len(old) {
+			break
+		}
+		others = newSigner(t)
+	}
+	s, log := begin(t, c.config)
+	address, newcomer := s.Catalogue().Listeners.Check.Address, others.issue(t, dnsName(envoyName))
+	if !c.healthy(t, address, c.envoy) || c.healthy(t, address, newcomer) || len(next) != len(old) {
+		t.Fatalf("at the start, %d and %d bytes: %s", len(old), len(next), log)
+	}
+	at, err := os.Stat(path)
+	if err == nil {
+		err = errors.Join(os.WriteFile(path, next, 0o600), os.Chtimes(path, at.ModTime(), at.ModTime()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "clients of the new authority are let in", func() bool { return c.healthy(t, address, newcomer) })
+	if c.healthy(t, address, c.envoy) {
+		t.Error("a client of the authority that was withdrawn is let in")
+	}
+	s.guards["check"].refresh()
+	s.guards["check"].refresh()
+	if n := len(log.lines(t, "the listener's certificate was read again")); n > 2 { // one for each port
+		t.Errorf("told %d times", n)
+	}
+}
+
+// TestCAFileOfServer: an authority that is taken out of an authorization server's ca_file is
+// believed no more, without a restart, and status tells of a file that cannot be used.
+func TestCAFileOfServer(t *testing.T) {
+	t.Parallel()
+	okta, c := newOrg(t)
+	ca, path := newSigner(t), filepath.Join(c.dir, "okta-ca")
+	ca.write(t, path)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"active":false}`))
+	}))
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(t, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)} })}}
+	srv.StartTLS()
+	defer srv.Close()
+	c.issuer = srv.URL + "/oauth2/default"
+	const keys = "audience: api://default\n    ca_file: okta-ca\n    tokens: opaque" // so that it is asked whatever the token
+	writeFile(t, c.file(), strings.Replace(c.text(), "audience: api://default", keys, 1), 0o600)
+	s, log := begin(t, c)
+	ready(t, s)
+	conn := dial(t, s.Catalogue().Listeners.Check.Address)
+	answer := func() string { return ask(t, conn, "orders", "/orders/7", mint(t, okta)) }
+	condition := func() string {
+		for _, o := range s.status().Objects {
+			if o.Kind == "authorization_server" {
+				return o.State + " " + o.Reason
+			}
+		}
+		return ""
+	}
+	believed := answer()
+	if believed != "401 token_inactive" {
+		t.Fatal(believed)
+	}
+	writeFile(t, path, "canary", 0o600)
+	eventually(t, "status tells of the file", func() bool { return strings.Contains(condition(), "ca_file cannot be used") })
+	if got := answer(); got != believed || strings.Contains(log.String(), "canary") {
+		t.Errorf("while the file is bad: %s, and before: %s\n%s", got, believed, log)
+	}
+	newSigner(t).write(t, path)
+	eventually(t, "the old authority is believed no more", func() bool { return strings.Contains(answer(), "503") })
 }
 
 // A new configuration may name other files and clients; a port stays what it was bound

@@ -14,6 +14,11 @@ type side struct {
 	now time.Time
 	// apis are the names of its APIs, sorted.
 	apis []string
+	// unpublished are its other APIs by name, gateways are its gateways, serving are the
+	// names of those where something may be called.
+	unpublished map[string]*catalog.API
+	gateways    map[string]*catalog.Gateway
+	serving     map[string]bool
 	// applications by organization/name, and who of them belongs to an organization.
 	applications map[string]*catalog.Application
 	names        map[*catalog.Application]string
@@ -24,12 +29,21 @@ type side struct {
 func sideOf(cat *catalog.Catalogue, now time.Time) *side {
 	s := &side{
 		cat: cat, now: now,
+		unpublished:  make(map[string]*catalog.API),
+		gateways:     make(map[string]*catalog.Gateway),
+		serving:      make(map[string]bool),
 		applications: make(map[string]*catalog.Application),
 		names:        make(map[*catalog.Application]string),
 		usable:       make(map[*catalog.Application][]string),
 	}
 	for _, api := range cat.APIs {
 		s.apis = append(s.apis, api.Name)
+	}
+	for _, api := range cat.Unpublished {
+		s.unpublished[api.Name] = api
+	}
+	for _, g := range cat.Gateways {
+		s.gateways[g.Name] = g
 	}
 	for _, org := range cat.Organizations {
 		for _, app := range org.Applications {
@@ -95,6 +109,17 @@ func (s *side) access(api *catalog.API) access {
 	}
 	slices.Sort(a.names)
 	return a
+}
+
+// presence says whether an API is there for callers.
+func (s *side) presence(name string) string {
+	switch {
+	case s.cat.API(name) != nil:
+		return "published"
+	case s.unpublished[name] != nil:
+		return "unpublished"
+	}
+	return "absent"
 }
 
 // isClosed reports whether nobody may call anything.

@@ -2,6 +2,7 @@ package difference
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ func policies(all []Change, b, a *catalog.TokenPolicy) []Change {
 	all = facet(all, "audience", s.Audience == t.Audience, s.Audience == t.Audience, s.Audience, t.Audience)
 	all = facet(all, "issuers", subset(s.Issuers, t.Issuers), subset(t.Issuers, s.Issuers), strings.Join(s.Issuers, " "), strings.Join(t.Issuers, " "))
 	all = facet(all, "algorithms", subset(s.Algorithms, t.Algorithms), subset(t.Algorithms, s.Algorithms), strings.Join(s.Algorithms, " "), strings.Join(t.Algorithms, " "))
+	all = facet(all, "ca_file", isSameFile(s, t), isSameFile(s, t), s.CAFile, t.CAFile)
 	all = facet(all, "leeway", s.Leeway <= t.Leeway, t.Leeway <= s.Leeway, s.Leeway.String(), t.Leeway.String())
 	all = facet(all, "tokens", s.Opaque == t.Opaque, s.Opaque == t.Opaque, tokensText(s.Opaque), tokensText(t.Opaque))
 	all = facet(all, "verify", impliesVerify(b.Verify, a.Verify), impliesVerify(a.Verify, b.Verify), b.Verify, a.Verify)
@@ -38,6 +40,32 @@ func policies(all []Change, b, a *catalog.TokenPolicy) []Change {
 	}
 	return facet(all, "machine_tokens", !b.MachineTokens || a.MachineTokens, !a.MachineTokens || b.MachineTokens,
 		fmt.Sprint(b.MachineTokens), fmt.Sprint(a.MachineTokens))
+}
+
+// isSameFile reports whether two servers name the same CA file, or each the one that lies at
+// the same place beside its configuration: two checkouts differ in all that is absolute.
+func isSameFile(s, t *catalog.AuthorizationServer) bool {
+	if s.CAFile == t.CAFile {
+		return true
+	}
+	x, y := beside(s), beside(t)
+	return x == y && x != ""
+}
+
+// beside is the path of the CA file from the configuration, empty if there is none.
+func beside(s *catalog.AuthorizationServer) string {
+	if s.CAFile == "" {
+		return ""
+	}
+	dir, err := filepath.Abs(filepath.Dir(s.At.File))
+	if err != nil {
+		return ""
+	}
+	path, err := filepath.Rel(dir, s.CAFile)
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 func tokensText(opaque bool) string {

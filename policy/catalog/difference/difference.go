@@ -3,7 +3,6 @@ package difference
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/durward/durward/policy/catalog"
@@ -26,7 +25,7 @@ const Anybody = "anybody"
 // form is an interface: names and values stay.
 type Row struct {
 	Direction Direction `json:"direction"`
-	// API is empty for every API.
+	// API is empty for every API, or all those of a gateway.
 	API string `json:"api"`
 	// Operations are methods and full path templates; none stands for all of the API's.
 	Operations []string `json:"operations"`
@@ -42,8 +41,9 @@ type Row struct {
 // Change is one thing that decides about access, before and after.
 type Change struct {
 	Direction Direction `json:"direction"`
-	// What is api, operation, public, mode, hosts, application, organization, grant,
-	// clients, denial, or a key of the configuration that asks something of tokens.
+	// What is api, operation, public, mode, hosts, gateway, gateways, websocket, application,
+	// organization, grant, clients, denial, a key of cors, or a key of the configuration that
+	// asks something of tokens or of who says so.
 	What   string `json:"what"`
 	Before string `json:"before"`
 	After  string `json:"after"`
@@ -60,6 +60,7 @@ func Between(before, after *catalog.Catalogue, now time.Time) []Row {
 	for _, name := range names {
 		d.api(name, before.API(name), after.API(name))
 	}
+	d.openings()
 	slices.SortStableFunc(d.rows, compareRows)
 	return d.rows
 }
@@ -102,9 +103,13 @@ func (d *comparison) add(r Row) {
 // api compares one API, which is nil where it is not there.
 func (d *comparison) api(name string, before, after *catalog.API) {
 	b, a := d.before.access(before), d.after.access(after)
+	d.before.opens(b)
+	d.after.opens(a)
 	subject := Row{API: name, At: b.at}
 	if after != nil {
 		subject.At = a.at
+	} else if withheld := d.after.unpublished[name]; withheld != nil {
+		subject.At = withheld.At
 	}
 	switch {
 	case b.api == nil || a.api == nil:
@@ -115,18 +120,18 @@ func (d *comparison) api(name string, before, after *catalog.API) {
 		d.operations(subject, b, a)
 	}
 	if b.api != nil && a.api != nil && !b.isClosed() && !a.isClosed() {
-		r := subject
-		r.Changes = facet(nil, "hosts", subset(b.hosts, a.hosts), subset(a.hosts, b.hosts), strings.Join(b.hosts, " "), strings.Join(a.hosts, " "))
-		d.add(r)
+		d.doors(subject, b, a)
 	}
 }
 
-// wholeAPI compares with an API that is not there, which lets nobody call.
+// wholeAPI compares with an API that is not there or not published, which lets nobody
+// call.
 func (d *comparison) wholeAPI(subject Row, b, a access) {
-	there, what := a, one(Widened, "api", "absent", "published")
+	there, direction := a, Widened
 	if a.api == nil {
-		there, what = b, one(Narrowed, "api", "published", "absent")
+		there, direction = b, Narrowed
 	}
+	what := one(direction, "api", d.before.presence(subject.API), d.after.presence(subject.API))
 	r := subject
 	r.Changes = what
 	if there.shadow {

@@ -160,10 +160,147 @@ var edits = map[string]struct {
 	"application renamed": {[]string{"name: mobile", "name: phone", "[mobile]", "[phone]"}, []string{
 		"narrowed orders [" + every + "] [retail/mobile] narrowed application: declared -> absent", "widened orders [" + every + "] [retail/phone] widened application: absent -> declared",
 	}},
+	"API no more published": {[]string{"name: items\n", "name: items\n    published: false\n"}, []string{
+		"narrowed items [GET /items] [anybody] narrowed api: published -> unpublished",
+	}},
+	"gateway more": {[]string{`gateways: [`, `gateways: [ { name: side, listen: "127.0.0.1:10001", url: "http://127.0.0.1:10001" },`}, []string{"widened  [] [] widened gateway: none -> side"}},
+	"cors": {[]string{"token_policy: users\n", "token_policy: users\n    cors: { allow_origins: [\"https://shop.example.com\"] }\n"}, []string{
+		"widened orders [] [] widened allow_origins:  -> https://shop.example.com",
+	}},
+	"cors of more": {[]string{"token_policy: users\n", "token_policy: users\n    cors: { allow_origins: [\"https://shop.example.com\", \"https://*.example.com\"], allow_credentials: true, allow_headers: [x-cart] }\n"}, []string{
+		"widened orders [] [] widened allow_origins:  -> https://*.example.com https://shop.example.com widened allow_credentials: false -> true",
+	}},
+	"websocket":    {[]string{"token_policy: users\n", "token_policy: users\n    websocket: {}\n"}, []string{"widened orders [] [] widened websocket: none -> 1h0m0s"}},
+	"request size": {[]string{"token_policy: users\n", "token_policy: users\n    max_request_bytes: 7\n"}, []string{}},
 	"shadow API more": {
 		[]string{"apis:\n", "apis:\n  - { name: aaa, mode: shadow, frontend: { hosts: [\"*\"], path: /a }, backend: { url: \"http://127.0.0.1:1\" }, token_policy: users, operations: [ { methods: [GET], path: /, scopes: { all: [x] } } ] }\n"},
 		[]string{"widened aaa [] [anybody] widened api: absent -> published"},
 	},
+}
+
+// A door that is opened or moved is told of, once for all that comes with a gateway, and for
+// each API that is not on every gateway.
+func TestGateways(t *testing.T) {
+	t.Parallel()
+	with := func(gateways []string, orders string) *catalog.Catalogue {
+		var list []string
+		for i, name := range gateways {
+			list = append(list, fmt.Sprintf(`{ name: %[1]s, listen: "127.0.0.1:1000%[2]d", url: "http://127.0.0.1:1000%[2]d" }`, name, i))
+		}
+		pairs := []string{`{ name: edge, listen: "127.0.0.1:10000", url: "http://127.0.0.1:10000" }`, strings.Join(list, ", ")}
+		if orders != "" {
+			pairs = append(pairs, "token_policy: users\n", "token_policy: users\n    gateways: ["+orders+"]\n", "token_policy: loose\n", "token_policy: loose\n    gateways: [edge]\n")
+		}
+		return parse(t, edit(t, pairs...))
+	}
+	edge, two := []string{"edge"}, []string{"edge", "side"}
+	for name, c := range map[string]struct {
+		before, after *catalog.Catalogue
+		want          []string
+	}{
+		"one that serves by default": {with(edge, ""), with(two, ""), []string{"widened  [] [] widened gateway: none -> side"}},
+		"one that serves nothing":    {with(edge, "edge"), with(two, "edge"), []string{}},
+		"one that is listed": {with([]string{"edge", "third"}, "edge"), with([]string{"edge", "third", "side"}, "edge, side"), []string{
+			"widened  [] [] widened gateway: none -> side", "widened orders [] [] widened gateways: edge -> edge side",
+		}},
+		"all are listed": {with(edge, "edge"), with(two, "edge, side"), []string{"widened  [] [] widened gateway: none -> side"}},
+		"renamed and listed": {with(two, "side"), with([]string{"edge", "partner"}, "partner"), []string{
+			"narrowed  [] [] narrowed gateway: side -> none", "widened  [] [] widened gateway: none -> partner",
+			"changed orders [] [] changed gateways: side -> partner",
+		}},
+		"renamed": {with(edge, ""), with([]string{"front"}, ""), []string{
+			"narrowed  [] [] narrowed gateway: edge -> none", "widened  [] [] widened gateway: none -> front",
+		}},
+	} {
+		got := told(difference.Between(c.before, c.after, now))
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// Pages of other origins may do what the keys of cors say.
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	with := func(keys string) *catalog.Catalogue {
+		return parse(t, edit(t, "token_policy: users\n", "token_policy: users\n    cors: { "+keys+" }\n"))
+	}
+	first := with(`allow_origins: ["https://a.example.com"], allow_credentials: true, allow_headers: [x-a]`)
+	for _, c := range []struct {
+		after *catalog.Catalogue
+		want  []string
+	}{
+		{with(`allow_origins: ["https://b.example.com"], allow_credentials: true, allow_headers: [x-a], max_age: 1s`), []string{"changed orders [] [] changed allow_origins: https://a.example.com -> https://b.example.com"}},
+		{with(`allow_origins: ["https://a.example.com"], allow_headers: [x-a]`), []string{"narrowed orders [] [] narrowed allow_credentials: true -> false"}},
+		{with(`allow_origins: ["https://a.example.com"], allow_credentials: true, allow_headers: [x-a, x-b]`), []string{"widened orders [] [] widened allow_headers: authorization content-type dpop x-a -> authorization content-type dpop x-a x-b"}},
+		{with(`allow_origins: ["https://a.example.com"], allow_credentials: true, allow_headers: [x-a], expose_headers: [x-c]`), []string{"widened orders [] [] widened expose_headers: retry-after www-authenticate x-decision-id -> retry-after www-authenticate x-c x-decision-id"}},
+	} {
+		if diff := cmp.Diff(c.want, told(difference.Between(first, c.after, now))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// The authorities of an authorization server are told apart by their file, wherever the
+// configurations lie.
+func TestCAFile(t *testing.T) {
+	t.Parallel()
+	at := func(path, file string) *catalog.Catalogue {
+		cat, findings := source.Parse(path, []byte(edit(t, "audience:", "ca_file: "+file+", audience:")))
+		if cat == nil {
+			t.Fatal(findings)
+		}
+		return cat
+	}
+	for _, c := range []struct {
+		before, after *catalog.Catalogue
+		differs       bool
+	}{
+		{parse(t, base), at("durward.yaml", "ca.pem"), true},
+		{at("durward.yaml", "ca.pem"), at("durward.yaml", "other.pem"), true},
+		{at("durward.yaml", "a/ca.pem"), at("durward.yaml", "b/ca.pem"), true},
+		{at("/old/durward.yaml", "ca.pem"), at("new/durward.yaml", "ca.pem"), false},
+		{at("/old/durward.yaml", "/etc/ca.pem"), at("/a/new/durward.yaml", "/etc/ca.pem"), false},
+	} {
+		for _, rows := range [][]difference.Row{difference.Between(c.before, c.after, now), difference.Between(c.after, c.before, now)} {
+			if (len(rows) == 3) != c.differs || !c.differs && len(rows) > 0 {
+				t.Errorf("%v", told(rows))
+			}
+			for _, r := range rows {
+				if r.Direction != difference.Changed || r.Changes[0].What != "ca_file" {
+					t.Errorf("%v", told(rows))
+				}
+			}
+		}
+	}
+}
+
+// An API is published, changes gateways, or is declared and not published.
+func TestPublishing(t *testing.T) {
+	t.Parallel()
+	at := func(keys string) *catalog.Catalogue {
+		return parse(t, edit(t, `gateways: [`, `gateways: [ { name: side, listen: "127.0.0.1:10001", url: "http://127.0.0.1:10001" },`, "token_policy: users\n", "token_policy: users\n    "+keys+"\n"))
+	}
+	absent := parse(t, strings.Replace(edit(t, "name: orders", "name: others"), "api: orders", "api: others", 1))
+	for _, c := range []struct {
+		before, after *catalog.Catalogue
+		want          []string
+	}{
+		{at("published: false"), at("published: true"), []string{"widened orders [" + every + "] [retail/mobile] widened api: unpublished -> published"}},
+		{at("published: false"), at("published: false\n    gateways: [edge]"), []string{}},
+		{at("gateways: [edge]"), at("gateways: [edge, side]"), []string{"widened orders [] [] widened gateways: edge -> edge side"}},
+		{at("gateways: [edge]"), at("gateways: [side]"), []string{"changed orders [] [] changed gateways: edge -> side"}},
+		{at("gateways: [side]"), at("websocket: { max_duration: 1m }"), []string{"widened orders [] [] widened gateways: side -> edge side", "widened orders [] [] widened websocket: none -> 1m0s"}},
+		{parse(t, strings.Replace(edit(t, "name: orders", "name: others\n    published: false"), "api: orders", "api: others", 1)), absent, []string{
+			"widened others [" + every + "] [retail/mobile] widened api: unpublished -> published",
+		}},
+	} {
+		if diff := cmp.Diff(c.want, told(difference.Between(c.before, c.after, now))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
 }
 
 func both(direction, what string) []string {

@@ -11,7 +11,7 @@ import (
 // restrict puts the rules of a field into its schema, and says whether they refuse the
 // zero value, which is what a key that is not written decodes to.
 func (s *schema) restrict(rules *validate.FieldRules) (required bool, err error) {
-	if err := onlyKnown(rules.ProtoReflect(), "required", "ignore", "string", "int32", "repeated", "duration", "map"); err != nil {
+	if err := onlyKnown(rules.ProtoReflect(), "required", "ignore", "string", "int32", "uint32", "repeated", "duration", "map"); err != nil {
 		return false, err
 	}
 	switch rules.GetType().(type) {
@@ -20,6 +20,8 @@ func (s *schema) restrict(rules *validate.FieldRules) (required bool, err error)
 		required, err = s.restrictString(rules.GetString())
 	case *validate.FieldRules_Int32:
 		required, err = s.restrictInt(rules.GetInt32())
+	case *validate.FieldRules_Uint32:
+		required, err = s.restrictUint(rules.GetUint32())
 	case *validate.FieldRules_Repeated:
 		required, err = s.restrictList(rules.GetRepeated())
 	case *validate.FieldRules_Map:
@@ -56,6 +58,17 @@ func (s *schema) restrictInt(r *validate.Int32Rules) (required bool, err error) 
 	}
 	s.Const = r.GetConst()
 	return r.GetConst() != 0, nil
+}
+
+func (s *schema) restrictUint(r *validate.UInt32Rules) (required bool, err error) {
+	if err := onlyKnown(r.ProtoReflect(), "gte", "lte"); err != nil {
+		return false, err
+	}
+	s.Minimum = new(r.GetGte())
+	if r.HasLte() {
+		s.Maximum = new(r.GetLte())
+	}
+	return r.GetGte() > 0, nil
 }
 
 func (s *schema) restrictList(r *validate.RepeatedRules) (required bool, err error) {

@@ -52,6 +52,8 @@ type schema struct {
 	Pattern   string   `json:"pattern,omitempty"`
 	MinLength uint64   `json:"minLength,omitempty"`
 	MaxLength uint64   `json:"maxLength,omitempty"`
+	Minimum   *uint32  `json:"minimum,omitempty"`
+	Maximum   *uint32  `json:"maximum,omitempty"`
 
 	Items       *schema `json:"items,omitempty"`
 	MinItems    uint64  `json:"minItems,omitempty"`
@@ -130,7 +132,7 @@ func ofType(field protoreflect.FieldDescriptor) (*schema, error) {
 		return &schema{Type: "string"}, nil
 	case protoreflect.BoolKind:
 		return &schema{Type: "boolean"}, nil
-	case protoreflect.Int32Kind:
+	case protoreflect.Int32Kind, protoreflect.Uint32Kind:
 		return &schema{Type: "integer"}, nil
 	case protoreflect.MessageKind:
 		switch field.Message().FullName() {

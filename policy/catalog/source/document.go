@@ -16,7 +16,7 @@ type Document struct{ at *positions }
 // strictly as a catalogue. A file that cannot be read is a finding like any other. Where a
 // finding is an error, message is of no use.
 func ReadDocument(path string, message proto.Message) (Document, []catalog.Finding) {
-	f, err := readFile(path)
+	f, err := readFile(path, file{})
 	switch {
 	case errors.Is(err, errTooLarge):
 		return Document{newPositions()}, []catalog.Finding{tooLarge(path)}

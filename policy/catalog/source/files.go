@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/durward/durward/policy/catalog"
 )
@@ -46,10 +49,13 @@ const (
 type file struct {
 	name string
 	data []byte
-	// at is what was opened, and writing that somebody had it open to write to it; both
-	// are of a file that was read.
-	at      fs.FileInfo
-	writing bool
+	// sum is that of data where the file is of a Text.
+	sum [sha256.Size]byte
+	// at is what was opened, and writing that somebody perhaps was writing to it; both
+	// are of a file that was read. calm says that whatever changes it after that changes
+	// its times.
+	at            fs.FileInfo
+	writing, calm bool
 }
 
 // readFiles reads the file at path, or those of the directory there.
@@ -61,7 +67,7 @@ func readFiles(path string) ([]file, []catalog.Finding, error) {
 	if found != nil {
 		return nil, []catalog.Finding{*found}, nil
 	}
-	files, findings := readAll(path, names)
+	files, findings := readAll(path, names, nil)
 	return files, findings, nil
 }
 
@@ -90,10 +96,11 @@ func namesAt(path string) ([]string, *catalog.Finding, error) {
 	return names, nil, nil
 }
 
-func readAll(path string, names []string) (files []file, findings []catalog.Finding) {
+// readAll reads files, of which some may be known from before by their names.
+func readAll(path string, names []string, known map[string]file) (files []file, findings []catalog.Finding) {
 	total := 0
 	for _, name := range names {
-		f, err := readFile(name)
+		f, err := readFile(name, known[name])
 		switch {
 		case errors.Is(err, errTooLarge):
 			findings = append(findings, tooLarge(name))
@@ -162,8 +169,8 @@ var (
 )
 
 // readFile reads a regular file of at most maxFileBytes. It opens without blocking: a
-// named pipe must not stop a reload.
-func readFile(name string) (file, error) {
+// named pipe must not stop a reload. What is known of it from before is not read again.
+func readFile(name string, known file) (file, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return file{}, err
@@ -181,14 +188,36 @@ func readFile(name string) (file, error) {
 	if at, err = f.Stat(); err != nil {
 		return file{}, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return file{}, err
+	if known.calm && !writing && sameTimes(known.at, at) {
+		return known, nil
 	}
-	if len(data) > maxFileBytes {
+	if at.Size() > maxFileBytes {
 		return file{}, errTooLarge
 	}
-	return file{name, data, at, writing}, nil
+	calm := isCalm(at, time.Now())
+	data := bytes.NewBuffer(make([]byte, 0, at.Size()+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(f, maxFileBytes+1)); err != nil {
+		return file{}, err
+	}
+	if data.Len() > maxFileBytes {
+		return file{}, errTooLarge
+	}
+	return file{name, data.Bytes(), sha256.Sum256(data.Bytes()), at, writing, calm}, nil
+}
+
+// sameTimes reports whether nothing has changed the file since it was a calm one.
+func sameTimes(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a).Equal(changed(b))
+}
+
+// granularity is coarser than the times of any file system.
+const granularity = 3 * time.Second
+
+// isCalm reports whether the last change of a file was so long before now that another one
+// from now on will not have the same time.
+func isCalm(at fs.FileInfo, now time.Time) bool {
+	then := changed(at)
+	return !then.IsZero() && now.Sub(then) > granularity
 }
 
 // reasonOf says why a file cannot be read, without repeating its name.

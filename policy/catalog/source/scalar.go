@@ -59,7 +59,7 @@ func isAmbiguous(plain string) bool {
 	case "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n":
 		return true
 	}
-	return numberOrDate.MatchString(plain)
+	return strings.IndexByte("+-.0123456789", plain[0]) >= 0 && numberOrDate.MatchString(plain)
 }
 
 func (c *schemaCheck) truth(node ast.Node) {

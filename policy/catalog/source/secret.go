@@ -178,14 +178,17 @@ func resolve(at catalog.Position, files ...*string) error {
 		if *file == "" {
 			continue
 		}
-		if !filepath.IsAbs(*file) {
-			*file = filepath.Join(filepath.Dir(at.File), *file)
+		name := *file
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(at.File), name)
 		}
-		absolute, err := filepath.Abs(*file)
+		absolute, err := filepath.Abs(name)
 		if err != nil {
 			return errors.New("the working directory is unknown, and a file relative to it")
 		}
-		*file = absolute
+		if *file != absolute { // or it is of a Catalogue that serves already
+			*file = absolute
+		}
 	}
 	return nil
 }

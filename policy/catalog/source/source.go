@@ -14,17 +14,21 @@
 // catalogue is never shown in a finding's line, and no finding repeats what a secret or key
 // file holds. The package expands no variables and follows no includes.
 //
-// A server reads again and again: Watch tells it when, and a Reader gives it texts that
-// nobody is writing to, whole and all of one moment, and parses again only what changed.
+// A server reads again and again: Watch tells it when, and a Reader gives it texts that,
+// as far as the system tells (see Reader.Read), nobody is writing to, all of one moment, and
+// parses and compiles again only what changed.
 package source
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/durward/durward/policy/catalog"
 	durwardv1 "github.com/durward/durward/proto/durward/v1"
@@ -43,7 +47,7 @@ func Load(path string) (*catalog.Catalogue, []catalog.Finding, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cat, more := compile(positionsOf(files), findings)
+	cat, more := compile(new(catalog.Compiler), positionsOf(files), findings)
 	return cat, more, nil
 }
 
@@ -73,7 +77,7 @@ func Check(path string, needSecrets bool) Report {
 	for _, f := range files {
 		r.Files = append(r.Files, f.name)
 	}
-	r.Catalogue, r.Findings = compile(at, findings)
+	r.Catalogue, r.Findings = compile(new(catalog.Compiler), at, findings)
 	if r.Catalogue == nil {
 		return r
 	}
@@ -94,34 +98,48 @@ func Parse(name string, data []byte) (*catalog.Catalogue, []catalog.Finding) {
 	if len(data) > maxFileBytes {
 		return nil, []catalog.Finding{tooLarge(name)}
 	}
-	return compile(positionsOf([]file{{name: name, data: data}}), nil)
+	return compile(new(catalog.Compiler), positionsOf([]file{{name: name, data: data}}), nil)
 }
 
 // positionsOf reads files of a catalogue.
 func positionsOf(files []file) *positions {
 	parts := make([]*part, len(files))
-	for i, f := range files {
-		parts[i] = readPart(f, new(durwardv1.Config))
-	}
+	readParts(files, parts)
 	return newPositions(parts...)
+}
+
+// readParts reads the files whose parts are nil, on all processors.
+func readParts(files []file, parts []*part) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(files)); i = next.Add(1) - 1 {
+				if parts[i] == nil {
+					parts[i] = readPart(files[i], new(durwardv1.Config))
+				}
+			}
+		})
+	}
+	workers.Wait()
 }
 
 // compile goes from what each file says to the catalogue. Each step works on what the one
 // before found good in every file, so that no finding is the mere consequence of another.
-// It does not change the parts.
-func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []catalog.Finding) {
+// It does not change the parts; their messages are those that the compiler sees.
+func compile(compiler *catalog.Compiler, at *positions, findings []catalog.Finding) (*catalog.Catalogue, []catalog.Finding) {
 	cfg := new(durwardv1.Config)
 	findings = append(findings, splitSections(at.parts)...)
 	for _, p := range at.parts {
 		findings = append(findings, p.findings...)
 		if len(p.findings) == 0 {
-			proto.Merge(cfg, p.message)
+			join(cfg, p.message)
 		}
 	}
 	if catalog.HasErrors(findings) {
 		return nil, at.complete(findings)
 	}
-	cat, found := catalog.Compile(cfg, at.locate)
+	cat, found := compiler.Compile(cfg, at.locate)
 	findings = append(findings, found...)
 	if !obeysRules(at.parts) {
 		findings = append(findings, violations(cfg, at, found)...)
@@ -134,6 +152,30 @@ func compile(at *positions, findings []catalog.Finding) (*catalog.Catalogue, []c
 		return nil, append(findings, catalog.NewFinding(unreadable, catalog.Position{}, err.Error()))
 	}
 	return cat, findings
+}
+
+// join is proto.Merge that shares the messages of the two instead of copying them. What is
+// in both, but the lists, is the same in both.
+func join(into *durwardv1.Config, message proto.Message) {
+	from, ok := message.(*durwardv1.Config)
+	if !ok {
+		return
+	}
+	into.Apis = append(into.Apis, from.GetApis()...)
+	into.Grants = append(into.Grants, from.GetGrants()...)
+	from.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch name := f.Name(); {
+		case name == "apis" || name == "grants": // most of all, and done
+		case !f.IsList():
+			into.ProtoReflect().Set(f, v)
+		default:
+			list := into.ProtoReflect().Mutable(f).List()
+			for i := range v.List().Len() {
+				list.Append(v.List().Get(i))
+			}
+		}
+		return true
+	})
 }
 
 // splitSections finds what only one file may say in the files after the first that does.

@@ -15,6 +15,9 @@ import (
 
 const (
 	// quiet is how long nothing must happen after a change, and burst how long it may go on.
+	// Neither keeps a reading from half a file, which Read does: that one change of many
+	// files is read once is all they are for, and most programs write them closer together.
+	// Who takes longer swaps a link to a directory, or has each step served.
 	quiet = 10 * time.Millisecond
 	burst = 30 * time.Millisecond
 	// pollEvery catches what no notification tells: network file systems, mounts of single
@@ -32,6 +35,7 @@ const (
 // swap of ..data, are seen; so is the directory around it, which may get another in its
 // place.
 func Watch(ctx context.Context, path string, log *slog.Logger, look func() (again time.Duration)) {
+	warnOfWriters(path, log)
 	notes, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("changes of the configuration cannot be noticed; it is read twice a second instead",

@@ -51,7 +51,8 @@ func TestAttend(t *testing.T) {
 	}{
 		"nothing":     {nil, []time.Duration{0, 400 * ms, 800 * ms}, 400 * ms},
 		"one":         {[]time.Duration{5 * ms}, []time.Duration{0, 15 * ms}, time.Hour},
-		"a burst":     {[]time.Duration{5 * ms, 6 * ms, 14 * ms}, []time.Duration{0, 24 * ms}, time.Hour},
+		"a burst":     {[]time.Duration{5 * ms, 6 * ms, 8 * ms}, []time.Duration{0, 18 * ms}, time.Hour},
+		"a checkout":  {[]time.Duration{5 * ms, 13 * ms, 21 * ms}, []time.Duration{0, 31 * ms}, time.Hour},
 		"two":         {[]time.Duration{5 * ms, 50 * ms}, []time.Duration{0, 15 * ms, 60 * ms}, time.Hour},
 		"asked again": {[]time.Duration{5 * ms}, []time.Duration{0, 15 * ms, 515 * ms}, 500 * ms},
 	} {
@@ -182,7 +183,7 @@ func TestRuledListOfTwoFiles(t *testing.T) {
 	if !at.parts[0].valid || !at.parts[1].valid || obeysRules(at.parts) || !obeysRules(at.parts[:1]) {
 		t.Error("either file alone obeys, and both together may not")
 	}
-	_, findings := compile(at, nil)
+	_, findings := compile(new(catalog.Compiler), at, nil)
 	for _, f := range findings {
 		if f.Code == brokenRule && f.Path == "denials" {
 			return

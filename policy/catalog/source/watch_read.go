@@ -6,27 +6,26 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/durward/durward/policy/catalog"
-	durwardv1 "github.com/durward/durward/proto/durward/v1"
 )
 
 const (
-	// patience is how long a reading waits for whoever is writing.
-	patience = time.Second
-	// recheck is the pause between two looks at files that are not ready.
-	recheck = 10 * time.Millisecond
+	// patience is how long a reading waits for whoever is writing: longer than for anybody
+	// who perhaps is.
+	patience = believing + time.Second
+	// recheck is the first pause between two looks at files that are not ready, and
+	// maxRecheck the longest.
+	recheck, maxRecheck = 10 * time.Millisecond, 80 * time.Millisecond
 	// absence is how long a file must be gone: editors move it away before they write the
 	// new one.
 	absence = 200 * time.Millisecond
-	// settling is how old the last write must be where nothing better is known.
-	settling = 250 * time.Millisecond
 )
 
 // UnsettledError says that the files are changing just now.
@@ -49,7 +48,7 @@ type Text struct {
 func TextOf(files iter.Seq2[string, []byte]) Text {
 	var t Text
 	for name, data := range files {
-		t.files = append(t.files, file{name: name, data: data})
+		t.files = append(t.files, file{name: name, data: data, sum: sha256.Sum256(data)})
 	}
 	t.Hash = t.hash()
 	return t
@@ -69,8 +68,7 @@ func (t Text) Files() iter.Seq2[string, []byte] {
 func (t Text) hash() string {
 	sum := sha256.New()
 	for _, f := range t.files {
-		content := sha256.Sum256(f.data)
-		_, _ = fmt.Fprintf(sum, "%q %x\n", filepath.Base(f.name), content)
+		_, _ = fmt.Fprintf(sum, "%q %x\n", filepath.Base(f.name), f.sum)
 	}
 	for _, f := range t.findings {
 		_, _ = fmt.Fprintf(sum, "%q\n", f.String())
@@ -80,9 +78,11 @@ func (t Text) hash() string {
 
 // Reader reads one configuration again and again. It is for one goroutine at a time.
 type Reader struct {
-	path  string
-	names []string
-	parts map[content]*part
+	path string
+	// read is what was read last, by name. Readings that failed do not count.
+	read     map[string]file
+	parts    map[content]*part
+	compiler catalog.Compiler
 }
 
 // content identifies what was parsed.
@@ -97,43 +97,50 @@ func NewReader(path string) *Reader { return &Reader{path: path} }
 // Path is what it reads.
 func (r *Reader) Path() string { return r.path }
 
-// Read reads all files, none of which is being written, or was changed or moved while the
-// others were read. For that it waits up to a second, then fails with an *UnsettledError.
-// Else it fails like Load; a file that is there no more is missed for 200 ms before.
+// Read reads all files, none of which seems to be being written, or was changed or moved
+// while the others were read. For that it waits up to four seconds, then fails with an
+// *UnsettledError. Else it fails like Load; a file that is there no more is missed for 200
+// ms before.
 //
-// A process that is killed while it writes to a file in place leaves what nobody can tell
-// from a shorter text. Who renames a whole file to its place does not have that trouble.
+// Linux says of our own files, of any to who has CAP_LEASE, whether somebody has them open
+// for writing. That is believed for 3 s after the last change, so that neither a file system
+// that always says so nor a process that never closes a file keeps it from being read. Of
+// others' files nothing is known: they are read once nothing has changed them for 1.5 s, but
+// at once in a volume of Kubernetes. Who writes in place and pauses for longer than that, or
+// is killed, leaves what nobody can tell from a shorter text. Who renames a whole file to its
+// place does not have that trouble.
 func (r *Reader) Read(ctx context.Context) (Text, error) {
 	began := time.Now()
-	for {
-		text, err := r.read(time.Since(began) < absence)
+	for pause := recheck; ; pause = min(2*pause, maxRecheck) {
+		text, err := r.attempt(time.Since(began) < absence)
 		var unsettled *UnsettledError
 		if !errors.As(err, &unsettled) || time.Since(began) > patience {
-			r.names = namesIn(text)
+			if err == nil && len(text.findings) == 0 {
+				r.read = byName(text.files)
+			}
 			return text, err
 		}
 		select {
 		case <-ctx.Done():
 			return Text{}, err
-		case <-time.After(recheck):
+		case <-time.After(pause):
 		}
 	}
 }
 
-func namesIn(t Text) (names []string) {
-	for _, f := range t.files {
-		names = append(names, f.name)
+func byName(files []file) map[string]file {
+	named := make(map[string]file, len(files))
+	for _, f := range files {
+		named[f.name] = f
 	}
-	return names
+	return named
 }
 
-// read is one attempt. miss says that what is gone may come back.
-func (r *Reader) read(miss bool) (Text, error) {
+// attempt reads once. miss says that what is gone may come back.
+func (r *Reader) attempt(miss bool) (Text, error) {
 	names, found, err := namesAt(r.path)
-	for _, name := range r.names {
-		if miss && !slices.Contains(names, name) {
-			return Text{}, &UnsettledError{File: name, Why: "has been moved away"}
-		}
+	if gone := r.missing(names); miss && gone != "" {
+		return Text{}, &UnsettledError{File: gone, Why: "has been moved away"}
 	}
 	if err != nil {
 		return Text{}, err
@@ -142,13 +149,27 @@ func (r *Reader) read(miss bool) (Text, error) {
 	if found != nil {
 		text.findings = []catalog.Finding{*found}
 	} else {
-		text.files, text.findings = readAll(r.path, names)
+		text.files, text.findings = readAll(r.path, names, r.read)
 	}
 	if err := settled(r.path, names, text.files); err != nil {
 		return Text{}, err
 	}
 	text.Hash = text.hash()
 	return text, nil
+}
+
+// missing is the first of the files that were read and are not among names, or "".
+func (r *Reader) missing(names []string) string {
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.read)) {
+		if !there[name] {
+			return name
+		}
+	}
+	return ""
 }
 
 // settled returns an *UnsettledError unless files still are what is there.
@@ -168,24 +189,18 @@ func settled(path string, names []string, files []file) error {
 	return nil
 }
 
-// writtenJustNow judges by the clock, and believes no time far from it.
-func writtenJustNow(at fs.FileInfo) bool {
-	return time.Since(at.ModTime()).Abs() < settling
-}
-
 // Compile is the rest of Load. Files whose bytes were the same the last time are not parsed
-// again.
+// again, and what the change does not touch is not compiled again.
 func (r *Reader) Compile(t Text) (*catalog.Catalogue, []catalog.Finding) {
 	parsed := make(map[content]*part, len(t.files))
 	parts := make([]*part, len(t.files))
 	for i, f := range t.files {
-		key := content{f.name, sha256.Sum256(f.data)}
-		p := r.parts[key]
-		if p == nil {
-			p = readPart(f, new(durwardv1.Config))
-		}
-		parsed[key], parts[i] = p, p
+		parts[i] = r.parts[content{f.name, f.sum}]
+	}
+	readParts(t.files, parts)
+	for i, f := range t.files {
+		parsed[content{f.name, f.sum}] = parts[i]
 	}
 	r.parts = parsed
-	return compile(newPositions(parts...), slices.Clone(t.findings))
+	return compile(&r.compiler, newPositions(parts...), slices.Clone(t.findings))
 }

@@ -220,14 +220,14 @@ func TestWatchLinkedDirectory(t *testing.T) {
 }
 
 // TestReadWaitsForTheWriter (P15): whatever a writer has written so far is not read before
-// the writer has closed the file, however long that takes.
+// the writer has closed the file, however long it goes on writing.
 func TestReadWaitsForTheWriter(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "durward.yaml")
 	write(t, path, []byte("the old text\n"))
 	w := watch(t, path)
 	w.reads(t, "the old text\n")
-	const text = "the new text\nis longer\nthan one write\n"
+	text := strings.Repeat("the new text is longer than one write\n", 10)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	succeed(t, err)
 	for _, part := range strings.SplitAfter(text, "\n") {

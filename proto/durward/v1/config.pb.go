@@ -382,6 +382,14 @@ type Gateway struct {
 	Listen string `protobuf:"bytes,2,opt,name=listen,proto3" json:"listen,omitempty"`
 	// The URL under which callers reach this gateway.
 	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// TLS at the door; the URL is https then. Without it, Envoy speaks plaintext.
+	Tls *GatewayTLS `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	// How many proxies of your own each request has passed before it gets here: so many of
+	// the last addresses in x-forwarded-for are believed, and x-forwarded-proto. Default 0:
+	// what callers write there is removed. Backends get the list with the address of the
+	// connection at its end; what comes before yours in it is the caller's. source_ip in
+	// rules is the connection's.
+	TrustedHops uint32 `protobuf:"varint,5,opt,name=trusted_hops,json=trustedHops,proto3" json:"trusted_hops,omitempty"`
 	// The names of which an Envoy's certificate holds one to be given this gateway's
 	// configuration, each of them also in listeners.xds.tls.allowed_sans. Default: every
 	// name there.
@@ -441,11 +449,156 @@ func (x *Gateway) GetUrl() string {
 	return ""
 }
 
+func (x *Gateway) GetTls() *GatewayTLS {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Gateway) GetTrustedHops() uint32 {
+	if x != nil {
+		return x.TrustedHops
+	}
+	return 0
+}
+
 func (x *Gateway) GetAllowedSans() []string {
 	if x != nil {
 		return x.AllowedSans
 	}
 	return nil
+}
+
+// GatewayTLS is how a gateway proves to callers who it is: by two files, or by what an
+// SDS server gives to Envoy. The private key never comes to Durward, and callers stay
+// connected when it is replaced. The policy is the same whatever name a caller asks for.
+type GatewayTLS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PEM file, where Envoy runs and by its absolute path, of the certificate followed by
+	// the intermediate ones. Envoy reads it again when its directory changes by a rename.
+	CertFile string `protobuf:"bytes,1,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// PEM file of the certificate's private key, in the same directory as cert_file.
+	KeyFile string `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	// In place of the files.
+	Sds *SDS `protobuf:"bytes,3,opt,name=sds,proto3" json:"sds,omitempty"`
+	// The oldest TLS that is spoken: 1.2 (the default) or 1.3.
+	MinVersion    string `protobuf:"bytes,4,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayTLS) Reset() {
+	*x = GatewayTLS{}
+	mi := &file_durward_v1_config_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayTLS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayTLS) ProtoMessage() {}
+
+func (x *GatewayTLS) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayTLS.ProtoReflect.Descriptor instead.
+func (*GatewayTLS) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GatewayTLS) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *GatewayTLS) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
+func (x *GatewayTLS) GetSds() *SDS {
+	if x != nil {
+		return x.Sds
+	}
+	return nil
+}
+
+func (x *GatewayTLS) GetMinVersion() string {
+	if x != nil {
+		return x.MinVersion
+	}
+	return ""
+}
+
+// SDS is a server of certificates on Envoy's machine, such as a SPIRE agent.
+type SDS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// unix:/path, or a loopback address with port: keys come from it in plaintext.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// The name of the certificate there, such as spiffe://example.com/edge.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SDS) Reset() {
+	*x = SDS{}
+	mi := &file_durward_v1_config_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SDS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SDS) ProtoMessage() {}
+
+func (x *SDS) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SDS.ProtoReflect.Descriptor instead.
+func (*SDS) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SDS) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *SDS) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
 }
 
 // AuthorizationServer is one authorization server of an Okta org: a custom one, or
@@ -485,7 +638,7 @@ type AuthorizationServer struct {
 
 func (x *AuthorizationServer) Reset() {
 	*x = AuthorizationServer{}
-	mi := &file_durward_v1_config_proto_msgTypes[5]
+	mi := &file_durward_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +650,7 @@ func (x *AuthorizationServer) String() string {
 func (*AuthorizationServer) ProtoMessage() {}
 
 func (x *AuthorizationServer) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[5]
+	mi := &file_durward_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +663,7 @@ func (x *AuthorizationServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationServer.ProtoReflect.Descriptor instead.
 func (*AuthorizationServer) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuthorizationServer) GetName() string {
@@ -597,7 +750,7 @@ type Introspection struct {
 
 func (x *Introspection) Reset() {
 	*x = Introspection{}
-	mi := &file_durward_v1_config_proto_msgTypes[6]
+	mi := &file_durward_v1_config_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +762,7 @@ func (x *Introspection) String() string {
 func (*Introspection) ProtoMessage() {}
 
 func (x *Introspection) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[6]
+	mi := &file_durward_v1_config_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +775,7 @@ func (x *Introspection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Introspection.ProtoReflect.Descriptor instead.
 func (*Introspection) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{6}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Introspection) GetClientId() string {
@@ -691,7 +844,7 @@ type TokenPolicy struct {
 
 func (x *TokenPolicy) Reset() {
 	*x = TokenPolicy{}
-	mi := &file_durward_v1_config_proto_msgTypes[7]
+	mi := &file_durward_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +856,7 @@ func (x *TokenPolicy) String() string {
 func (*TokenPolicy) ProtoMessage() {}
 
 func (x *TokenPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[7]
+	mi := &file_durward_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +869,7 @@ func (x *TokenPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenPolicy.ProtoReflect.Descriptor instead.
 func (*TokenPolicy) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{7}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TokenPolicy) GetName() string {
@@ -800,7 +953,7 @@ type RequiredClaim struct {
 
 func (x *RequiredClaim) Reset() {
 	*x = RequiredClaim{}
-	mi := &file_durward_v1_config_proto_msgTypes[8]
+	mi := &file_durward_v1_config_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +965,7 @@ func (x *RequiredClaim) String() string {
 func (*RequiredClaim) ProtoMessage() {}
 
 func (x *RequiredClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[8]
+	mi := &file_durward_v1_config_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +978,7 @@ func (x *RequiredClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequiredClaim.ProtoReflect.Descriptor instead.
 func (*RequiredClaim) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{8}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RequiredClaim) GetClaim() string {
@@ -871,7 +1024,7 @@ type Organization struct {
 
 func (x *Organization) Reset() {
 	*x = Organization{}
-	mi := &file_durward_v1_config_proto_msgTypes[9]
+	mi := &file_durward_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1036,7 @@ func (x *Organization) String() string {
 func (*Organization) ProtoMessage() {}
 
 func (x *Organization) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[9]
+	mi := &file_durward_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1049,7 @@ func (x *Organization) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Organization.ProtoReflect.Descriptor instead.
 func (*Organization) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Organization) GetName() string {
@@ -935,7 +1088,7 @@ type Application struct {
 
 func (x *Application) Reset() {
 	*x = Application{}
-	mi := &file_durward_v1_config_proto_msgTypes[10]
+	mi := &file_durward_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1100,7 @@ func (x *Application) String() string {
 func (*Application) ProtoMessage() {}
 
 func (x *Application) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[10]
+	mi := &file_durward_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1113,7 @@ func (x *Application) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Application.ProtoReflect.Descriptor instead.
 func (*Application) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Application) GetName() string {
@@ -991,7 +1144,7 @@ type API struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Where callers find the API.
 	Frontend *Frontend `protobuf:"bytes,2,opt,name=frontend,proto3" json:"frontend,omitempty"`
-	// Where allowed requests go.
+	// Where allowed requests go. Exactly one of backend and backends is written.
 	Backend *Backend `protobuf:"bytes,3,opt,name=backend,proto3" json:"backend,omitempty"`
 	// Name of the token policy of every operation that names none.
 	TokenPolicy string `protobuf:"bytes,4,opt,name=token_policy,json=tokenPolicy,proto3" json:"token_policy,omitempty"`
@@ -1015,13 +1168,30 @@ type API struct {
 	ProtectedResource bool `protobuf:"varint,12,opt,name=protected_resource,json=protectedResource,proto3" json:"protected_resource,omitempty"`
 	// Leave the authorization header, and the token in it, to the backend.
 	ForwardAuthorization bool `protobuf:"varint,13,opt,name=forward_authorization,json=forwardAuthorization,proto3" json:"forward_authorization,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Names of the gateways that serve the API. Default: all. On the others an API whose base
+	// path is above this one's answers for its paths.
+	Gateways []string `protobuf:"bytes,14,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	// false keeps the API from everybody: no Envoy is told of it, and it answers nowhere; an
+	// API whose base path is above this one's answers for its paths. It is checked with all
+	// the rest. Default true.
+	Published *bool `protobuf:"varint,15,opt,name=published,proto3,oneof" json:"published,omitempty"`
+	// Lets callers open websockets by GET over HTTP/1.1. Default: they may not.
+	Websocket *Websocket `protobuf:"bytes,17,opt,name=websocket,proto3" json:"websocket,omitempty"`
+	// The largest body of a request; a larger one is answered with 413, after the check.
+	// It costs streaming: Envoy holds each request until it is complete, in up to that much
+	// memory, at least 256 KiB, before the backend sees any of it. Default: any size, and no
+	// wait.
+	MaxRequestBytes uint32 `protobuf:"varint,18,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
+	// Where allowed requests go if they are shared out: 2 to 16 backends with a weight, alike
+	// in path, timeout, idle_timeout and retries, and all of them grpc or none.
+	Backends      []*Backend `protobuf:"bytes,16,rep,name=backends,proto3" json:"backends,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *API) Reset() {
 	*x = API{}
-	mi := &file_durward_v1_config_proto_msgTypes[11]
+	mi := &file_durward_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1203,7 @@ func (x *API) String() string {
 func (*API) ProtoMessage() {}
 
 func (x *API) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[11]
+	mi := &file_durward_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1216,7 @@ func (x *API) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use API.ProtoReflect.Descriptor instead.
 func (*API) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *API) GetName() string {
@@ -1140,6 +1310,91 @@ func (x *API) GetForwardAuthorization() bool {
 	return false
 }
 
+func (x *API) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
+func (x *API) GetPublished() bool {
+	if x != nil && x.Published != nil {
+		return *x.Published
+	}
+	return false
+}
+
+func (x *API) GetWebsocket() *Websocket {
+	if x != nil {
+		return x.Websocket
+	}
+	return nil
+}
+
+func (x *API) GetMaxRequestBytes() uint32 {
+	if x != nil {
+		return x.MaxRequestBytes
+	}
+	return 0
+}
+
+func (x *API) GetBackends() []*Backend {
+	if x != nil {
+		return x.Backends
+	}
+	return nil
+}
+
+// Websocket says how long websockets last. They are judged once, as they are opened: a
+// token that expires or is revoked meanwhile ends none.
+type Websocket struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When Envoy ends one, however busy, and any other request of the API that lasts as
+	// long. Not less than the backend's timeout. Default 1h. Where nothing is sent, one ends
+	// after the backend's idle_timeout, and so does a handshake that the backend does not
+	// answer, which no timeout ends sooner.
+	MaxDuration   *durationpb.Duration `protobuf:"bytes,1,opt,name=max_duration,json=maxDuration,proto3" json:"max_duration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Websocket) Reset() {
+	*x = Websocket{}
+	mi := &file_durward_v1_config_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Websocket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Websocket) ProtoMessage() {}
+
+func (x *Websocket) ProtoReflect() protoreflect.Message {
+	mi := &file_durward_v1_config_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Websocket.ProtoReflect.Descriptor instead.
+func (*Websocket) Descriptor() ([]byte, []int) {
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Websocket) GetMaxDuration() *durationpb.Duration {
+	if x != nil {
+		return x.MaxDuration
+	}
+	return nil
+}
+
 // CORS lets pages of other origins call an API, and read why they were denied.
 type CORS struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1161,7 +1416,7 @@ type CORS struct {
 
 func (x *CORS) Reset() {
 	*x = CORS{}
-	mi := &file_durward_v1_config_proto_msgTypes[12]
+	mi := &file_durward_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1428,7 @@ func (x *CORS) String() string {
 func (*CORS) ProtoMessage() {}
 
 func (x *CORS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[12]
+	mi := &file_durward_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1441,7 @@ func (x *CORS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CORS.ProtoReflect.Descriptor instead.
 func (*CORS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CORS) GetAllowOrigins() []string {
@@ -1227,7 +1482,7 @@ func (x *CORS) GetMaxAge() *durationpb.Duration {
 // Frontend is where callers find the API.
 type Frontend struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Exact hosts, *.example.com, or "*".
+	// Exact hosts, *.example.com, or "*"; at most 64.
 	Hosts []string `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// The base path; "/" is the whole host.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
@@ -1240,7 +1495,7 @@ type Frontend struct {
 
 func (x *Frontend) Reset() {
 	*x = Frontend{}
-	mi := &file_durward_v1_config_proto_msgTypes[13]
+	mi := &file_durward_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1507,7 @@ func (x *Frontend) String() string {
 func (*Frontend) ProtoMessage() {}
 
 func (x *Frontend) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[13]
+	mi := &file_durward_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1520,7 @@ func (x *Frontend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frontend.ProtoReflect.Descriptor instead.
 func (*Frontend) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{13}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Frontend) GetHosts() []string {
@@ -1296,15 +1551,31 @@ type Backend struct {
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// How an https backend is verified.
 	Tls *BackendTLS `protobuf:"bytes,2,opt,name=tls,proto3" json:"tls,omitempty"`
-	// How long Envoy waits for the whole response. Default 15s.
-	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// How long Envoy waits for the whole response, all tries together. Default 15s; with
+	// grpc, that of the caller's grpc-timeout header, which this bounds. It does not bound the
+	// handshake of a websocket: see there.
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// How long a request may rest with no byte passing either way. Default 5m, or timeout
+	// where that is longer.
+	IdleTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
+	// How often a GET, HEAD, OPTIONS, PUT or DELETE is tried again where no answer came, or
+	// 502, 503 or 504, within timeout. Nothing else is ever repeated, and no request with a
+	// body over 32 KiB. Default 0.
+	Retries uint32 `protobuf:"varint,5,opt,name=retries,proto3" json:"retries,omitempty"`
+	// http1 (the default), http2, or grpc, which is HTTP/2 without a timeout of its own.
+	// Over http URLs HTTP/2 is spoken from the first byte. Trailers of requests go to no
+	// backend.
+	Protocol string `protobuf:"bytes,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// The backend's share of the requests, in proportion to all weights. Required in
+	// backends, and only there.
+	Weight        uint32 `protobuf:"varint,7,opt,name=weight,proto3" json:"weight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Backend) Reset() {
 	*x = Backend{}
-	mi := &file_durward_v1_config_proto_msgTypes[14]
+	mi := &file_durward_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1587,7 @@ func (x *Backend) String() string {
 func (*Backend) ProtoMessage() {}
 
 func (x *Backend) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[14]
+	mi := &file_durward_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1600,7 @@ func (x *Backend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backend.ProtoReflect.Descriptor instead.
 func (*Backend) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Backend) GetUrl() string {
@@ -1353,19 +1624,55 @@ func (x *Backend) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-// BackendTLS says how the backend's certificate is verified.
+func (x *Backend) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
+func (x *Backend) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *Backend) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *Backend) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// BackendTLS says how the backend's certificate is verified, and which one Envoy shows
+// it. Files are where Envoy runs; Durward does not read them.
 type BackendTLS struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PEM file of the authorities to trust, as Envoy sees it. Default: the
-	// system's.
-	CaFile        string `protobuf:"bytes,1,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// PEM file of the authorities to trust. Default: the system's.
+	CaFile string `protobuf:"bytes,1,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// DNS names, IP addresses or URIs of which the certificate holds one. Default: the
+	// URL's host.
+	Sans []string `protobuf:"bytes,2,rep,name=sans,proto3" json:"sans,omitempty"`
+	// PEM file of the certificate that Envoy shows, followed by the intermediate ones.
+	// Required with key_file.
+	CertFile string `protobuf:"bytes,3,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// PEM file of the certificate's private key. Required with cert_file.
+	KeyFile       string `protobuf:"bytes,4,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BackendTLS) Reset() {
 	*x = BackendTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[15]
+	mi := &file_durward_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1684,7 @@ func (x *BackendTLS) String() string {
 func (*BackendTLS) ProtoMessage() {}
 
 func (x *BackendTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[15]
+	mi := &file_durward_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,12 +1697,33 @@ func (x *BackendTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendTLS.ProtoReflect.Descriptor instead.
 func (*BackendTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BackendTLS) GetCaFile() string {
 	if x != nil {
 		return x.CaFile
+	}
+	return ""
+}
+
+func (x *BackendTLS) GetSans() []string {
+	if x != nil {
+		return x.Sans
+	}
+	return nil
+}
+
+func (x *BackendTLS) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *BackendTLS) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
 	}
 	return ""
 }
@@ -1428,7 +1756,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_durward_v1_config_proto_msgTypes[16]
+	mi := &file_durward_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1768,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[16]
+	mi := &file_durward_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1781,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Operation) GetMethods() []string {
@@ -1532,7 +1860,7 @@ type Scopes struct {
 
 func (x *Scopes) Reset() {
 	*x = Scopes{}
-	mi := &file_durward_v1_config_proto_msgTypes[17]
+	mi := &file_durward_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1872,7 @@ func (x *Scopes) String() string {
 func (*Scopes) ProtoMessage() {}
 
 func (x *Scopes) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[17]
+	mi := &file_durward_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1885,7 @@ func (x *Scopes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scopes.ProtoReflect.Descriptor instead.
 func (*Scopes) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Scopes) GetAll() []string {
@@ -1592,7 +1920,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_durward_v1_config_proto_msgTypes[18]
+	mi := &file_durward_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1932,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[18]
+	mi := &file_durward_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1945,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Grant) GetApi() string {
@@ -1665,7 +1993,7 @@ type Listeners struct {
 
 func (x *Listeners) Reset() {
 	*x = Listeners{}
-	mi := &file_durward_v1_config_proto_msgTypes[19]
+	mi := &file_durward_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +2005,7 @@ func (x *Listeners) String() string {
 func (*Listeners) ProtoMessage() {}
 
 func (x *Listeners) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[19]
+	mi := &file_durward_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +2018,7 @@ func (x *Listeners) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listeners.ProtoReflect.Descriptor instead.
 func (*Listeners) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Listeners) GetCheck() *Listener {
@@ -1744,7 +2072,7 @@ type Listener struct {
 
 func (x *Listener) Reset() {
 	*x = Listener{}
-	mi := &file_durward_v1_config_proto_msgTypes[20]
+	mi := &file_durward_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +2084,7 @@ func (x *Listener) String() string {
 func (*Listener) ProtoMessage() {}
 
 func (x *Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[20]
+	mi := &file_durward_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +2097,7 @@ func (x *Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listener.ProtoReflect.Descriptor instead.
 func (*Listener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Listener) GetAddress() string {
@@ -1836,7 +2164,7 @@ type ListenerTLS struct {
 
 func (x *ListenerTLS) Reset() {
 	*x = ListenerTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[21]
+	mi := &file_durward_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2176,7 @@ func (x *ListenerTLS) String() string {
 func (*ListenerTLS) ProtoMessage() {}
 
 func (x *ListenerTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[21]
+	mi := &file_durward_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2189,7 @@ func (x *ListenerTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerTLS.ProtoReflect.Descriptor instead.
 func (*ListenerTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListenerTLS) GetCertFile() string {
@@ -1911,14 +2239,18 @@ type EnvoyTLS struct {
 	// PEM file of the authorities that sign the port's certificate.
 	CaFile string `protobuf:"bytes,3,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
 	// The DNS name or IP address that the port's certificate is for.
-	ServerName    string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	ServerName string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// Directory with the files that durward bootstrap --secrets-dir writes. With it Envoy takes
+	// the other files on whenever they are renamed into place; without it Envoy reads them
+	// once, and a new certificate needs a new start.
+	SecretsDir    string `protobuf:"bytes,5,opt,name=secrets_dir,json=secretsDir,proto3" json:"secrets_dir,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnvoyTLS) Reset() {
 	*x = EnvoyTLS{}
-	mi := &file_durward_v1_config_proto_msgTypes[22]
+	mi := &file_durward_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2262,7 @@ func (x *EnvoyTLS) String() string {
 func (*EnvoyTLS) ProtoMessage() {}
 
 func (x *EnvoyTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[22]
+	mi := &file_durward_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2275,7 @@ func (x *EnvoyTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvoyTLS.ProtoReflect.Descriptor instead.
 func (*EnvoyTLS) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EnvoyTLS) GetCertFile() string {
@@ -1974,6 +2306,13 @@ func (x *EnvoyTLS) GetServerName() string {
 	return ""
 }
 
+func (x *EnvoyTLS) GetSecretsDir() string {
+	if x != nil {
+		return x.SecretsDir
+	}
+	return ""
+}
+
 // OpsListener is the HTTP port for probes and metrics.
 type OpsListener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1985,7 +2324,7 @@ type OpsListener struct {
 
 func (x *OpsListener) Reset() {
 	*x = OpsListener{}
-	mi := &file_durward_v1_config_proto_msgTypes[23]
+	mi := &file_durward_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2336,7 @@ func (x *OpsListener) String() string {
 func (*OpsListener) ProtoMessage() {}
 
 func (x *OpsListener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[23]
+	mi := &file_durward_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2349,7 @@ func (x *OpsListener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpsListener.ProtoReflect.Descriptor instead.
 func (*OpsListener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OpsListener) GetAddress() string {
@@ -2033,7 +2372,7 @@ type AdminListener struct {
 
 func (x *AdminListener) Reset() {
 	*x = AdminListener{}
-	mi := &file_durward_v1_config_proto_msgTypes[24]
+	mi := &file_durward_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2384,7 @@ func (x *AdminListener) String() string {
 func (*AdminListener) ProtoMessage() {}
 
 func (x *AdminListener) ProtoReflect() protoreflect.Message {
-	mi := &file_durward_v1_config_proto_msgTypes[24]
+	mi := &file_durward_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2397,7 @@ func (x *AdminListener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminListener.ProtoReflect.Descriptor instead.
 func (*AdminListener) Descriptor() ([]byte, []int) {
-	return file_durward_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_durward_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AdminListener) GetAddress() string {
@@ -2103,12 +2442,28 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x06reason\"6\n" +
 	"\x03Log\x12/\n" +
-	"\x04user\x18\x01 \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04hashR\x05clearR\x04noneR\x04user\"\xc3\x01\n" +
+	"\x04user\x18\x01 \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04hashR\x05clearR\x04noneR\x04user\"\x99\x02\n" +
 	"\aGateway\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x1f\n" +
 	"\x06listen\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12\x19\n" +
-	"\x03url\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\x12;\n" +
-	"\fallowed_sans\x18\x06 \x03(\tB\x18\xbaH\x15\xd8\x01\x01\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x10R\vallowedSans\"\xe6\x03\n" +
+	"\x03url\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\x12(\n" +
+	"\x03tls\x18\x04 \x01(\v2\x16.durward.v1.GatewayTLSR\x03tls\x12*\n" +
+	"\ftrusted_hops\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18\n" +
+	"R\vtrustedHops\x12;\n" +
+	"\fallowed_sans\x18\x06 \x03(\tB\x18\xbaH\x15\xd8\x01\x01\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x10R\vallowedSans\"\xb0\x01\n" +
+	"\n" +
+	"GatewayTLS\x12%\n" +
+	"\tcert_file\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bcertFile\x12#\n" +
+	"\bkey_file\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\akeyFile\x12!\n" +
+	"\x03sds\x18\x03 \x01(\v2\x0f.durward.v1.SDSR\x03sds\x123\n" +
+	"\vmin_version\x18\x04 \x01(\tB\x12\xbaH\x0f\xd8\x01\x01r\n" +
+	"R\x031.2R\x031.3R\n" +
+	"minVersion\"K\n" +
+	"\x03SDS\x12$\n" +
+	"\aaddress\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\aaddress\x12\x1e\n" +
+	"\x04name\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x10R\x04name\"\xe6\x03\n" +
 	"\x13AuthorizationServer\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\"\n" +
 	"\x06issuer\x18\x02 \x01(\tB\n" +
@@ -2159,11 +2514,11 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"client_ids\x18\x02 \x03(\tB&\xbaH#\x92\x01 \b\x01\"\x1cr\x1a2\x18^[A-Za-z0-9._~-]{1,100}$R\tclientIds\x12\x1d\n" +
 	"\aenabled\x18\x03 \x01(\bH\x00R\aenabled\x88\x01\x01B\n" +
 	"\n" +
-	"\b_enabled\"\xba\x05\n" +
+	"\b_enabled\"\xb8\a\n" +
 	"\x03API\x12?\n" +
 	"\x04name\x18\x01 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x128\n" +
-	"\bfrontend\x18\x02 \x01(\v2\x14.durward.v1.FrontendB\x06\xbaH\x03\xc8\x01\x01R\bfrontend\x125\n" +
-	"\abackend\x18\x03 \x01(\v2\x13.durward.v1.BackendB\x06\xbaH\x03\xc8\x01\x01R\abackend\x12!\n" +
+	"\bfrontend\x18\x02 \x01(\v2\x14.durward.v1.FrontendB\x06\xbaH\x03\xc8\x01\x01R\bfrontend\x12-\n" +
+	"\abackend\x18\x03 \x01(\v2\x13.durward.v1.BackendR\abackend\x12!\n" +
 	"\ftoken_policy\x18\x04 \x01(\tR\vtokenPolicy\x125\n" +
 	"\n" +
 	"operations\x18\x05 \x03(\v2\x15.durward.v1.OperationR\n" +
@@ -2178,25 +2533,44 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	" \x01(\tB\x19\xbaH\x16\xd8\x01\x01r\x11R\aenforceR\x06shadowR\x04mode\x12$\n" +
 	"\x04cors\x18\v \x01(\v2\x10.durward.v1.CORSR\x04cors\x12-\n" +
 	"\x12protected_resource\x18\f \x01(\bR\x11protectedResource\x123\n" +
-	"\x15forward_authorization\x18\r \x01(\bR\x14forwardAuthorization\"\xe1\x02\n" +
+	"\x15forward_authorization\x18\r \x01(\bR\x14forwardAuthorization\x12&\n" +
+	"\bgateways\x18\x0e \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\x10@\x18\x01R\bgateways\x12!\n" +
+	"\tpublished\x18\x0f \x01(\bH\x00R\tpublished\x88\x01\x01\x123\n" +
+	"\twebsocket\x18\x11 \x01(\v2\x15.durward.v1.WebsocketR\twebsocket\x12;\n" +
+	"\x11max_request_bytes\x18\x12 \x01(\rB\x0f\xbaH\f\xd8\x01\x01*\a\x18\x80\x80\x80 (\x01R\x0fmaxRequestBytes\x129\n" +
+	"\bbackends\x18\x10 \x03(\v2\x13.durward.v1.BackendB\b\xbaH\x05\x92\x01\x02\x10\x10R\bbackendsB\f\n" +
+	"\n" +
+	"_published\"[\n" +
+	"\tWebsocket\x12N\n" +
+	"\fmax_duration\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\vmaxDuration\"\xe1\x02\n" +
 	"\x04CORS\x12:\n" +
 	"\rallow_origins\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\xac\x02R\fallowOrigins\x12T\n" +
 	"\rallow_headers\x18\x02 \x03(\tB/\xbaH,\x92\x01)\x10@\x18\x01\"#r!2\x1f^[a-z0-9!#$%&'*+.^`|~-]{1,100}$R\fallowHeaders\x12V\n" +
 	"\x0eexpose_headers\x18\x03 \x03(\tB/\xbaH,\x92\x01)\x10@\x18\x01\"#r!2\x1f^[a-z0-9!#$%&'*+.^`|~-]{1,100}$R\rexposeHeaders\x12+\n" +
 	"\x11allow_credentials\x18\x04 \x01(\bR\x10allowCredentials\x12B\n" +
-	"\amax_age\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x06maxAge\"\x81\x01\n" +
-	"\bFrontend\x12'\n" +
-	"\x05hosts\x18\x01 \x03(\tB\x11\xbaH\x0e\x92\x01\v\b\x01\"\ar\x05\x10\x01\x18\xfd\x01R\x05hosts\x12\x1b\n" +
+	"\amax_age\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x06maxAge\"\x83\x01\n" +
+	"\bFrontend\x12)\n" +
+	"\x05hosts\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\b\x01\x10@\"\ar\x05\x10\x01\x18\xfd\x01R\x05hosts\x12\x1b\n" +
 	"\x04path\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04path\x12/\n" +
-	"\bexternal\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\ar\x05\x10\x01\x18\xac\x02R\bexternal\"\x92\x01\n" +
+	"\bexternal\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\ar\x05\x10\x01\x18\xac\x02R\bexternal\"\xde\x02\n" +
 	"\aBackend\x12\x19\n" +
 	"\x03url\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03url\x12(\n" +
 	"\x03tls\x18\x02 \x01(\v2\x16.durward.v1.BackendTLSR\x03tls\x12B\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\"%\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12K\n" +
+	"\fidle_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\vidleTimeout\x12!\n" +
+	"\aretries\x18\x05 \x01(\rB\a\xbaH\x04*\x02\x18\x05R\aretries\x128\n" +
+	"\bprotocol\x18\x06 \x01(\tB\x1c\xbaH\x19\xd8\x01\x01r\x14R\x05http1R\x05http2R\x04grpcR\bprotocol\x12 \n" +
+	"\x06weight\x18\a \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x06weight\"\x8b\x01\n" +
 	"\n" +
 	"BackendTLS\x12\x17\n" +
-	"\aca_file\x18\x01 \x01(\tR\x06caFile\"\xd7\x03\n" +
+	"\aca_file\x18\x01 \x01(\tR\x06caFile\x12,\n" +
+	"\x04sans\x18\x02 \x03(\tB\x18\xbaH\x15\xd8\x01\x01\x92\x01\x0f\b\x01\x10\x10\x18\x01\"\ar\x05\x10\x01\x18\x80\x10R\x04sans\x12\x1b\n" +
+	"\tcert_file\x18\x03 \x01(\tR\bcertFile\x12\x19\n" +
+	"\bkey_file\x18\x04 \x01(\tR\akeyFile\"\xd7\x03\n" +
 	"\tOperation\x12V\n" +
 	"\amethods\x18\x01 \x03(\tB<\xbaH9\x92\x016\b\x01\x18\x01\"0r.R\x03GETR\x04HEADR\x04POSTR\x03PUTR\x05PATCHR\x06DELETER\aOPTIONSR\amethods\x12\x1b\n" +
 	"\x04path\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04path\x12*\n" +
@@ -2234,14 +2608,16 @@ const file_durward_v1_config_proto_rawDesc = "" +
 	"\bkey_file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\akeyFile\x12$\n" +
 	"\x0eclient_ca_file\x18\x03 \x01(\tR\fclientCaFile\x12;\n" +
 	"\fallowed_sans\x18\x04 \x03(\tB\x18\xbaH\x15\xd8\x01\x01\x92\x01\x0f\b\x01\x10@\x18\x01\"\ar\x05\x10\x01\x18\x80\x10R\vallowedSans\x12*\n" +
-	"\x05envoy\x18\x05 \x01(\v2\x14.durward.v1.EnvoyTLSR\x05envoy\"\x91\x01\n" +
+	"\x05envoy\x18\x05 \x01(\v2\x14.durward.v1.EnvoyTLSR\x05envoy\"\xb2\x01\n" +
 	"\bEnvoyTLS\x12\x1b\n" +
 	"\tcert_file\x18\x01 \x01(\tR\bcertFile\x12\x19\n" +
 	"\bkey_file\x18\x02 \x01(\tR\akeyFile\x12 \n" +
 	"\aca_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06caFile\x12+\n" +
 	"\vserver_name\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xfd\x01R\n" +
-	"serverName\"'\n" +
+	"serverName\x12\x1f\n" +
+	"\vsecrets_dir\x18\x05 \x01(\tR\n" +
+	"secretsDir\"'\n" +
 	"\vOpsListener\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\")\n" +
 	"\rAdminListener\x12\x18\n" +
@@ -2259,84 +2635,93 @@ func file_durward_v1_config_proto_rawDescGZIP() []byte {
 	return file_durward_v1_config_proto_rawDescData
 }
 
-var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_durward_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_durward_v1_config_proto_goTypes = []any{
 	(*Config)(nil),                // 0: durward.v1.Config
 	(*Headers)(nil),               // 1: durward.v1.Headers
 	(*Denial)(nil),                // 2: durward.v1.Denial
 	(*Log)(nil),                   // 3: durward.v1.Log
 	(*Gateway)(nil),               // 4: durward.v1.Gateway
-	(*AuthorizationServer)(nil),   // 5: durward.v1.AuthorizationServer
-	(*Introspection)(nil),         // 6: durward.v1.Introspection
-	(*TokenPolicy)(nil),           // 7: durward.v1.TokenPolicy
-	(*RequiredClaim)(nil),         // 8: durward.v1.RequiredClaim
-	(*Organization)(nil),          // 9: durward.v1.Organization
-	(*Application)(nil),           // 10: durward.v1.Application
-	(*API)(nil),                   // 11: durward.v1.API
-	(*CORS)(nil),                  // 12: durward.v1.CORS
-	(*Frontend)(nil),              // 13: durward.v1.Frontend
-	(*Backend)(nil),               // 14: durward.v1.Backend
-	(*BackendTLS)(nil),            // 15: durward.v1.BackendTLS
-	(*Operation)(nil),             // 16: durward.v1.Operation
-	(*Scopes)(nil),                // 17: durward.v1.Scopes
-	(*Grant)(nil),                 // 18: durward.v1.Grant
-	(*Listeners)(nil),             // 19: durward.v1.Listeners
-	(*Listener)(nil),              // 20: durward.v1.Listener
-	(*ListenerTLS)(nil),           // 21: durward.v1.ListenerTLS
-	(*EnvoyTLS)(nil),              // 22: durward.v1.EnvoyTLS
-	(*OpsListener)(nil),           // 23: durward.v1.OpsListener
-	(*AdminListener)(nil),         // 24: durward.v1.AdminListener
-	nil,                           // 25: durward.v1.Headers.ClaimsEntry
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 28: google.protobuf.Value
+	(*GatewayTLS)(nil),            // 5: durward.v1.GatewayTLS
+	(*SDS)(nil),                   // 6: durward.v1.SDS
+	(*AuthorizationServer)(nil),   // 7: durward.v1.AuthorizationServer
+	(*Introspection)(nil),         // 8: durward.v1.Introspection
+	(*TokenPolicy)(nil),           // 9: durward.v1.TokenPolicy
+	(*RequiredClaim)(nil),         // 10: durward.v1.RequiredClaim
+	(*Organization)(nil),          // 11: durward.v1.Organization
+	(*Application)(nil),           // 12: durward.v1.Application
+	(*API)(nil),                   // 13: durward.v1.API
+	(*Websocket)(nil),             // 14: durward.v1.Websocket
+	(*CORS)(nil),                  // 15: durward.v1.CORS
+	(*Frontend)(nil),              // 16: durward.v1.Frontend
+	(*Backend)(nil),               // 17: durward.v1.Backend
+	(*BackendTLS)(nil),            // 18: durward.v1.BackendTLS
+	(*Operation)(nil),             // 19: durward.v1.Operation
+	(*Scopes)(nil),                // 20: durward.v1.Scopes
+	(*Grant)(nil),                 // 21: durward.v1.Grant
+	(*Listeners)(nil),             // 22: durward.v1.Listeners
+	(*Listener)(nil),              // 23: durward.v1.Listener
+	(*ListenerTLS)(nil),           // 24: durward.v1.ListenerTLS
+	(*EnvoyTLS)(nil),              // 25: durward.v1.EnvoyTLS
+	(*OpsListener)(nil),           // 26: durward.v1.OpsListener
+	(*AdminListener)(nil),         // 27: durward.v1.AdminListener
+	nil,                           // 28: durward.v1.Headers.ClaimsEntry
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 31: google.protobuf.Value
 }
 var file_durward_v1_config_proto_depIdxs = []int32{
 	4,  // 0: durward.v1.Config.gateways:type_name -> durward.v1.Gateway
-	5,  // 1: durward.v1.Config.authorization_servers:type_name -> durward.v1.AuthorizationServer
-	7,  // 2: durward.v1.Config.token_policies:type_name -> durward.v1.TokenPolicy
-	9,  // 3: durward.v1.Config.organizations:type_name -> durward.v1.Organization
-	11, // 4: durward.v1.Config.apis:type_name -> durward.v1.API
-	18, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
-	19, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
-	26, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
+	7,  // 1: durward.v1.Config.authorization_servers:type_name -> durward.v1.AuthorizationServer
+	9,  // 2: durward.v1.Config.token_policies:type_name -> durward.v1.TokenPolicy
+	11, // 3: durward.v1.Config.organizations:type_name -> durward.v1.Organization
+	13, // 4: durward.v1.Config.apis:type_name -> durward.v1.API
+	21, // 5: durward.v1.Config.grants:type_name -> durward.v1.Grant
+	22, // 6: durward.v1.Config.listeners:type_name -> durward.v1.Listeners
+	29, // 7: durward.v1.Config.check_timeout:type_name -> google.protobuf.Duration
 	3,  // 8: durward.v1.Config.log:type_name -> durward.v1.Log
 	1,  // 9: durward.v1.Config.headers:type_name -> durward.v1.Headers
 	2,  // 10: durward.v1.Config.denials:type_name -> durward.v1.Denial
-	25, // 11: durward.v1.Headers.claims:type_name -> durward.v1.Headers.ClaimsEntry
-	27, // 12: durward.v1.Denial.until:type_name -> google.protobuf.Timestamp
-	6,  // 13: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
-	26, // 14: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
-	26, // 15: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
-	8,  // 16: durward.v1.TokenPolicy.claims:type_name -> durward.v1.RequiredClaim
-	26, // 17: durward.v1.TokenPolicy.max_auth_age:type_name -> google.protobuf.Duration
-	28, // 18: durward.v1.RequiredClaim.equals:type_name -> google.protobuf.Value
-	28, // 19: durward.v1.RequiredClaim.one_of:type_name -> google.protobuf.Value
-	28, // 20: durward.v1.RequiredClaim.contains:type_name -> google.protobuf.Value
-	10, // 21: durward.v1.Organization.applications:type_name -> durward.v1.Application
-	13, // 22: durward.v1.API.frontend:type_name -> durward.v1.Frontend
-	14, // 23: durward.v1.API.backend:type_name -> durward.v1.Backend
-	16, // 24: durward.v1.API.operations:type_name -> durward.v1.Operation
-	8,  // 25: durward.v1.API.claims:type_name -> durward.v1.RequiredClaim
-	26, // 26: durward.v1.API.max_auth_age:type_name -> google.protobuf.Duration
-	12, // 27: durward.v1.API.cors:type_name -> durward.v1.CORS
-	26, // 28: durward.v1.CORS.max_age:type_name -> google.protobuf.Duration
-	15, // 29: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
-	26, // 30: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
-	17, // 31: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
-	8,  // 32: durward.v1.Operation.claims:type_name -> durward.v1.RequiredClaim
-	26, // 33: durward.v1.Operation.max_auth_age:type_name -> google.protobuf.Duration
-	20, // 34: durward.v1.Listeners.check:type_name -> durward.v1.Listener
-	20, // 35: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
-	23, // 36: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
-	24, // 37: durward.v1.Listeners.admin:type_name -> durward.v1.AdminListener
-	21, // 38: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
-	22, // 39: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	28, // 11: durward.v1.Headers.claims:type_name -> durward.v1.Headers.ClaimsEntry
+	30, // 12: durward.v1.Denial.until:type_name -> google.protobuf.Timestamp
+	5,  // 13: durward.v1.Gateway.tls:type_name -> durward.v1.GatewayTLS
+	6,  // 14: durward.v1.GatewayTLS.sds:type_name -> durward.v1.SDS
+	8,  // 15: durward.v1.AuthorizationServer.introspection:type_name -> durward.v1.Introspection
+	29, // 16: durward.v1.AuthorizationServer.leeway:type_name -> google.protobuf.Duration
+	29, // 17: durward.v1.TokenPolicy.max_age:type_name -> google.protobuf.Duration
+	10, // 18: durward.v1.TokenPolicy.claims:type_name -> durward.v1.RequiredClaim
+	29, // 19: durward.v1.TokenPolicy.max_auth_age:type_name -> google.protobuf.Duration
+	31, // 20: durward.v1.RequiredClaim.equals:type_name -> google.protobuf.Value
+	31, // 21: durward.v1.RequiredClaim.one_of:type_name -> google.protobuf.Value
+	31, // 22: durward.v1.RequiredClaim.contains:type_name -> google.protobuf.Value
+	12, // 23: durward.v1.Organization.applications:type_name -> durward.v1.Application
+	16, // 24: durward.v1.API.frontend:type_name -> durward.v1.Frontend
+	17, // 25: durward.v1.API.backend:type_name -> durward.v1.Backend
+	19, // 26: durward.v1.API.operations:type_name -> durward.v1.Operation
+	10, // 27: durward.v1.API.claims:type_name -> durward.v1.RequiredClaim
+	29, // 28: durward.v1.API.max_auth_age:type_name -> google.protobuf.Duration
+	15, // 29: durward.v1.API.cors:type_name -> durward.v1.CORS
+	14, // 30: durward.v1.API.websocket:type_name -> durward.v1.Websocket
+	17, // 31: durward.v1.API.backends:type_name -> durward.v1.Backend
+	29, // 32: durward.v1.Websocket.max_duration:type_name -> google.protobuf.Duration
+	29, // 33: durward.v1.CORS.max_age:type_name -> google.protobuf.Duration
+	18, // 34: durward.v1.Backend.tls:type_name -> durward.v1.BackendTLS
+	29, // 35: durward.v1.Backend.timeout:type_name -> google.protobuf.Duration
+	29, // 36: durward.v1.Backend.idle_timeout:type_name -> google.protobuf.Duration
+	20, // 37: durward.v1.Operation.scopes:type_name -> durward.v1.Scopes
+	10, // 38: durward.v1.Operation.claims:type_name -> durward.v1.RequiredClaim
+	29, // 39: durward.v1.Operation.max_auth_age:type_name -> google.protobuf.Duration
+	23, // 40: durward.v1.Listeners.check:type_name -> durward.v1.Listener
+	23, // 41: durward.v1.Listeners.xds:type_name -> durward.v1.Listener
+	26, // 42: durward.v1.Listeners.ops:type_name -> durward.v1.OpsListener
+	27, // 43: durward.v1.Listeners.admin:type_name -> durward.v1.AdminListener
+	24, // 44: durward.v1.Listener.tls:type_name -> durward.v1.ListenerTLS
+	25, // 45: durward.v1.ListenerTLS.envoy:type_name -> durward.v1.EnvoyTLS
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_durward_v1_config_proto_init() }
@@ -2344,15 +2729,16 @@ func file_durward_v1_config_proto_init() {
 	if File_durward_v1_config_proto != nil {
 		return
 	}
-	file_durward_v1_config_proto_msgTypes[9].OneofWrappers = []any{}
-	file_durward_v1_config_proto_msgTypes[10].OneofWrappers = []any{}
+	file_durward_v1_config_proto_msgTypes[11].OneofWrappers = []any{}
+	file_durward_v1_config_proto_msgTypes[12].OneofWrappers = []any{}
+	file_durward_v1_config_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_durward_v1_config_proto_rawDesc), len(file_durward_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
