@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,8 @@ var readmeLines = struct{ demo, test, session, org []string }{
 		"durward call mobile POST /orders",
 		"durward explain POST /orders --as mobile --scope orders.read",
 		"durward test",
+		"durward status",
+		"durward call mobile GET /invoices/7",
 	},
 	org: []string{
 		"durward init -c okta/durward.yaml --issuer https://example.okta.com/oauth2/default",
@@ -173,7 +176,7 @@ func TestReadmeLinks(t *testing.T) {
 func TestReadmeCatalogue(t *testing.T) {
 	t.Parallel()
 	blocks := fenced(readReadme(t), "yaml")
-	if len(blocks) != 1 {
+	if len(blocks) != 2 { // the second is TestReadmeSession's
 		t.Fatalf("the README has %d blocks of YAML", len(blocks))
 	}
 	if n := strings.Count(blocks[0], "\n"); n > 30 {
@@ -321,12 +324,46 @@ func TestReadmeSession(t *testing.T) {
 	p.wants(t, lines[6], 0, "✓ allowed 200  GET /orders/7  answered by backend")
 	p.wants(t, lines[7], exitDenied, "✗ denied 403 scope_missing  POST /orders  answered by durward")
 	p.wants(t, lines[8], exitDenied, "✗ scope      needs one of orders.write, orders.admin; the token has orders.read")
+	saved := addToCatalogue(t, file, fenced(readReadme(t), "yaml")[1])
+	published := regexp.MustCompile(`(?m)^api +invoices +published `)
+	for !published.MatchString(p.wants(t, lines[10], 0, "KIND")) {
+		if time.Since(saved) > 10*time.Second {
+			t.Fatalf("the edit is not published\n%s", durward.stderr.String())
+		}
+	}
+	p.wants(t, lines[11], 0, "✓ allowed 200  GET /invoices/7  answered by backend")
+	t.Logf("%v from the edit to the answer", time.Since(saved))
 	for _, stays := range []*process{envoy, durward, okta} {
 		stays.signalAll(t, syscall.SIGINT)
 		if code := stays.exit(t); code != 0 {
 			t.Errorf("exit code %d on Ctrl-C\n%s", code, stays.stderr.String())
 		}
 	}
+}
+
+// addToCatalogue does what the README says: it writes the entries of each key of the
+// addition below those that the file has under that key, and saves. The backend is where
+// the file's is.
+func addToCatalogue(t *testing.T, file, addition string) (saved time.Time) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := regexp.MustCompile(`backend: \{ url: "?([^" ]+)`)
+	addition = strings.ReplaceAll(addition, backend.FindStringSubmatch(addition)[1], string(backend.FindSubmatch(text)[1]))
+	lists := regexp.MustCompile(`(?m)^(\w+:\n)((?: .*\n)+)`)
+	for _, list := range lists.FindAllStringSubmatch(addition, -1) {
+		has := regexp.MustCompile(`(?m)^` + list[1] + `(?: .*\n)+`).FindIndex(text)
+		if has == nil {
+			t.Fatalf("%s has no list %q", file, list[1])
+		}
+		text = slices.Insert(text, has[1], []byte(list[2])...)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return time.Now()
 }
 
 // wants runs a line, which ends with the exit code and says something.
