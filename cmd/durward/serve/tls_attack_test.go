@@ -192,7 +192,7 @@ func (c *secured) intruders(t *testing.T) func(address string) map[string]*grpc.
 		"wrong authority":   strangers.issue(t, named),
 		"our own authority": c.ours.issue(t, named),
 		"expired":           c.clients.issue(t, func(c *x509.Certificate) { named(c); c.NotAfter = time.Now().Add(-time.Minute) }),
-		"not yet valid":     c.clients.issue(t, func(c *x509.Certificate) { named(c); c.NotBefore = time.Now().Add(time.Minute) }),
+		"not yet valid":     c.clients.issue(t, func(c *x509.Certificate) { named(c); c.NotBefore = time.Now().Add(12 * time.Hour) }),
 		"for servers":       c.clients.issue(t, func(c *x509.Certificate) { named(c); c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
 		"another name":      c.clients.issue(t, dnsName("other.internal")),
 		"no name":           c.clients.issue(t, func(*x509.Certificate) {}),
