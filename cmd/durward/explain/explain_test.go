@@ -299,6 +299,24 @@ func TestReadCredential(t *testing.T) {
 	}
 }
 
+// At a gateway's own address only what it serves answers.
+func TestOtherGatewayIsExplained(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, `url: "http://127.0.0.1:10000" }`, `url: "http://127.0.0.1:10000" }`+"\n"+`  - { name: door, listen: "127.0.0.1:10001", url: "http://127.0.0.1:10001" }`,
+		"  - name: orders\n", "  - name: orders\n    gateways: [door]\n")
+	for url, want := range map[string]contract.Reason{
+		"http://127.0.0.1:10000/orders/7": contract.APIUnknown, "http://127.0.0.1:10001/orders/7": contract.TokenMissing, "http://any/orders/7": contract.TokenMissing,
+	} {
+		report, err := Explain(t.Context(), Question{Config: s.config, Method: "GET", URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Reason != want {
+			t.Errorf("%s: %s, want %s", url, report.Reason, want)
+		}
+	}
+}
+
 // Where an API would answer that is not published, the fix is to publish it.
 func TestUnpublishedIsExplained(t *testing.T) {
 	t.Parallel()

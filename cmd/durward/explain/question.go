@@ -133,11 +133,23 @@ func route(cat *catalog.Catalogue, q Question) (policy.Request, error) {
 	if host == "" {
 		host = cat.Gateways[0].URL.Host
 	}
-	r := policytest.Route(cat, q.Method, host, path)
+	r := policytest.Route(servedAt(cat, host), q.Method, host, path)
 	if q.Authorization != "" {
 		r.Authorization = []string{q.Authorization}
 	}
 	return r, nil
+}
+
+// servedAt leaves, of a gateway's own address, the APIs that it serves: host names alone do
+// not tell gateways apart.
+func servedAt(cat *catalog.Catalogue, host string) *catalog.Catalogue {
+	i := slices.IndexFunc(cat.Gateways, func(g *catalog.Gateway) bool { return g.URL.Host == host })
+	if i < 0 {
+		return cat
+	}
+	there := *cat
+	there.APIs = slices.DeleteFunc(slices.Clone(cat.APIs), func(a *catalog.API) bool { return !a.ServedBy(cat.Gateways[i].Name) })
+	return &there
 }
 
 // findApplication finds APP, or ORGANIZATION/APP where several organizations have one of
