@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -108,7 +109,11 @@ func (c calling) run(cmd *cobra.Command, name, method, path string) error {
 	}
 	answer, raw, err := call.Send(cmd.Context(), req, c.timeout)
 	if err != nil {
-		return fmt.Errorf("%w\n  fix: start Envoy for it: envoy -c <(durward bootstrap -c %s)", err, c.path)
+		fix := fmt.Sprintf("start Envoy for it: envoy -c <(durward bootstrap -c %s)", c.path)
+		if untrusted := new(tls.CertificateVerificationError); errors.As(err, &untrusted) {
+			fix = "name the authority of the gateway's certificate in SSL_CERT_FILE"
+		}
+		return fmt.Errorf("%w\n  fix: %s", err, fix)
 	}
 	caller := call.Caller{Application: name, Scopes: session.Scopes, Bound: session.Bound()}
 	if c.path != defaultConfig {
