@@ -130,7 +130,7 @@ func (s *Server) blame(a *audience, current *edition, c charge) bool {
 	}
 	s.mu.Lock()
 	say := s.once(a.key+" refuses "+c.key(), func() {
-		s.log.Error("an envoy refused what it cannot be spared, and keeps what it has: no api has a part in it",
+		s.log.Error("an envoy refused what belongs to no api, such as its listener or the certificate there, and keeps what it had; correct the gateway",
 			"gateway", a.name, "resources", listed(slices.Sorted(maps.Keys(c.versions))), "error_detail", c.reason)
 	})
 	s.mu.Unlock()

@@ -308,7 +308,7 @@ func TestRefusedListener(t *testing.T) {
 		return ""
 	})
 	envoy.start(t, c.addr)
-	eventually(t, "it is said", func() bool { return strings.Contains(c.log.String(), "cannot be spared") })
+	eventually(t, "it is said", func() bool { return strings.Contains(c.log.String(), "belongs to no api") })
 	eventually(t, "the rest came", func() bool { return len(envoy.routes()) == 1 })
 	c.publish(t, api("orders", "/o", "http://one"))
 	eventually(t, "changes come", func() bool { return slices.Equal(envoy.routes(), []string{"orders /o http://one:80"}) })

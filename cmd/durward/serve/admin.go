@@ -26,11 +26,11 @@ func (s *Server) status() admin.Status {
 	}
 	objects = append(objects, s.certificates(time.Now())...)
 	now := s.ads.Status()
-	gateways, acked := envoys(cat, now)
+	gateways, behind := envoys(cat, now)
 	objects = append(objects, gateways...)
 	objects = append(objects, denials(cat, time.Now())...)
 	objects = append(objects, organizations(cat)...)
-	return admin.Status{Revision: cat.Revision, Objects: append(objects, apis(cat, acked, now.Parked)...)}
+	return admin.Status{Revision: cat.Revision, Objects: append(objects, apis(cat, behind, now.Parked)...)}
 }
 
 // catalogue is the configuration: what serves, and why not the newest.

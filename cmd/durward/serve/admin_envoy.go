@@ -11,23 +11,24 @@ import (
 	"github.com/durward/durward/policy/catalog"
 )
 
-// envoys are the gateways with the Envoys of each below it, and whether all of these
-// have what serves.
-func envoys(cat *catalog.Catalogue, now ads.Status) (objects []admin.Object, acked bool) {
+// envoys are the gateways with the Envoys of each below it, and the gateways of which some
+// do not have what serves.
+func envoys(cat *catalog.Catalogue, now ads.Status) (objects []admin.Object, behind []string) {
 	of := make(map[string][]ads.Envoy)
 	for _, e := range now.Envoys {
 		of[e.Gateway] = append(of[e.Gateway], e)
 	}
-	acked = true
 	for _, gw := range cat.Gateways {
 		o := gateway(cat, gw.Name, of[gw.Name])
-		acked = acked && o.State == "acked"
+		if o.State != "acked" {
+			behind = append(behind, gw.Name)
+		}
 		objects = append(objects, o)
 		for _, e := range of[gw.Name] {
 			objects = append(objects, oneEnvoy(e))
 		}
 	}
-	return objects, acked
+	return objects, behind
 }
 
 // envoyLines are the gateways, their Envoys and what these refuse, a line each.
@@ -87,9 +88,9 @@ func oneEnvoy(e ads.Envoy) admin.Object {
 	return o
 }
 
-// apis are published once the gateways have the revision, if they are to be. Those that are otherwise come
-// first: where there are too many for an answer, the last are left out.
-func apis(cat *catalog.Catalogue, acked bool, parked []ads.Parked) []admin.Object {
+// apis are published once the gateways that serve them have the revision. Those that are
+// otherwise come first: where there are too many for an answer, the last are left out.
+func apis(cat *catalog.Catalogue, behind []string, parked []ads.Parked) []admin.Object {
 	held := make(map[string]ads.Parked)
 	for _, p := range parked {
 		if _, ok := held[p.API]; !ok || p.Guilty {
@@ -103,7 +104,7 @@ func apis(cat *catalog.Catalogue, acked bool, parked []ads.Parked) []admin.Objec
 		switch {
 		case isParked:
 			o.State, o.Reason, o.Revision = "parked", parkedText(p), ""
-		case !acked:
+		case slices.ContainsFunc(behind, api.ServedBy):
 			o.State, o.Reason, o.Revision = "publishing", "a gateway does not have it yet", ""
 		case api.Shadow:
 			o.State = "shadow"

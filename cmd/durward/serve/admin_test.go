@@ -179,7 +179,7 @@ func TestEnvoysAndParked(t *testing.T) {
 			{Gateway: "side", API: "b", At: catalog.Position{File: "x.yaml", Line: 7}, Reason: "route: worse", Guilty: true, Former: true},
 		},
 	}
-	objects, acked := envoys(cat, now)
+	objects, behind := envoys(cat, now)
 	want := []admin.Object{
 		{Kind: "gateway", Name: "edge", State: "behind", Reason: "1 of 2 Envoys do not have what serves"},
 		{Kind: "envoy", Name: "edge/1", State: "acked", Reason: "1.40.0", Revision: "new"},
@@ -187,8 +187,8 @@ func TestEnvoysAndParked(t *testing.T) {
 		{Kind: "gateway", Name: "side", State: "behind", Reason: "1 of 1 Envoys do not have what serves"},
 		{Kind: "envoy", Name: "side/1", State: "behind", Revision: "old"},
 	}
-	if diff := cmp.Diff(want, objects); diff != "" || acked {
-		t.Errorf("acked %t (-want +got):\n%s", acked, diff)
+	if diff := cmp.Diff(want, objects); diff != "" || !slices.Equal(behind, []string{"edge", "side"}) {
+		t.Errorf("behind %v (-want +got):\n%s", behind, diff)
 	}
 	lines := []string{
 		"gateway edge: behind, 1 of 2 Envoys do not have what serves",
@@ -208,14 +208,20 @@ func TestEnvoysAndParked(t *testing.T) {
 		{Kind: "api", Name: "a", State: "published", Revision: "new"},
 		{Kind: "api", Name: "d", State: "unpublished", Reason: "published: false"},
 	}
-	if diff := cmp.Diff(want, apis(cat, true, now.Parked)); diff != "" {
+	if diff := cmp.Diff(want, apis(cat, nil, now.Parked)); diff != "" {
 		t.Errorf("APIs (-want +got):\n%s", diff)
 	}
 	now.Envoys = []ads.Envoy{{Gateway: "edge", NodeID: "1", Current: true}, {Gateway: "side", NodeID: "1", Current: true}}
-	if objects, acked := envoys(cat, now); !acked || objects[0].State != "acked" || objects[0].Revision != "new" {
-		t.Errorf("acked %t: %+v", acked, objects)
+	if objects, behind := envoys(cat, now); behind != nil || objects[0].State != "acked" || objects[0].Revision != "new" {
+		t.Errorf("behind %v: %+v", behind, objects)
 	}
-	if _, acked := envoys(cat, ads.Status{Envoys: now.Envoys[:1]}); acked {
-		t.Error("a gateway without an Envoy has what serves")
+	_, behind = envoys(cat, ads.Status{Envoys: now.Envoys[:1]})
+	if !slices.Equal(behind, []string{"side"}) {
+		t.Errorf("without an Envoy, behind is %v", behind)
+	}
+	// What a gateway does not serve does not wait for it.
+	cat.APIs[0].Gateways, cat.APIs[1].Gateways = cat.Gateways[:1], cat.Gateways
+	if got := apis(cat, behind, nil); got[0].Name != "b" || got[0].State != "publishing" || got[2].Name != "a" || got[2].State != "published" {
+		t.Errorf("APIs of a gateway that is behind: %+v", got)
 	}
 }
