@@ -34,20 +34,23 @@ func newCall() *cobra.Command {
 		Short: "Call an API through the gateway with an application's token",
 		Long: `Sends a request to the gateway of the configuration with the token of "durward login APP",
 renewed if need be. Who answered, the verdict, the reason and the decision id go to standard
-error, the body to standard output. PATH is the path with the query, as callers write it; no redirect is
-followed. An API with a host of its own is called with -H "Host: NAME". A token of "durward login
---dpop" goes with a proof for this one request.
+error, the body to standard output. PATH is the path with the query, as callers write it;
+no redirect is followed. An API with a host of its own is called with -H "Host: NAME". A
+token of "durward login --dpop" goes with a proof for this one request. What Envoy answers
+to an allowed request, because no backend does or the body is too large, counts as the
+backend's: its answers do not tell the two apart.
 
 -d sends a body: the text itself, @FILE, or - for standard input; up to 16 MiB. Its content
 type is application/json if it is JSON, unless -H says otherwise.
 
 -o json prints one object: status; verdict (allowed, denied or undecided); answered_by
 (backend, durward, envoy or unknown); reason; decision_id; scopes_needed;
-acr_values_needed and max_age_seconds, of the sign-in that is needed; retry_after_seconds; cause, where nothing was decided; content_type; body, or body_base64
-if it is no UTF-8; truncated, after 16 MiB; next, commands that help.
+acr_values_needed and max_age_seconds, of the sign-in that is needed; retry_after_seconds;
+cause, where nothing was decided; content_type; body, or body_base64 if it is no UTF-8;
+truncated, after 16 MiB; next, commands that help.
 
 Exit code 0 if the request was allowed, whatever the backend made of it; 5 if it was denied;
-6 on 503 from Durward or Envoy itself, or if the gateway or Okta does not answer; 1 for other
+6 on 503 from Durward, or from Envoy without a decision, or if the gateway or Okta does not answer; 1 for other
 answers that nothing was decided about, or if you must sign in; 2 if the configuration has
 no such application.`,
 		Example: "  durward call mobile GET /orders/7\n  durward call mobile POST /orders -d '{\"item\":7}'",

@@ -62,11 +62,11 @@ func (s *Server) Prepare(ctx context.Context, cat *catalog.Catalogue) (*Prepared
 //
 // Each Envoy gets clusters before the listeners, and these before the route tables,
 // that name them; and no table before it has acknowledged the clusters to which that leads.
-// The library would send the removal of clusters with the new ones,
-// ahead of the routes that still use them. They are therefore removed later, when
-// the Envoy has acknowledged the rest and the requests that chose their route before that
-// have been checked; a refusal, or another publication, puts it off until then. The Envoys
-// of a gateway that the catalogue no longer has lose all they had at once.
+// The library would send the removal of clusters with the new ones, ahead of the routes
+// that still use them. They are therefore removed later, when the Envoy has acknowledged
+// the rest and the requests that chose their route before that have been checked; a
+// refusal, or another publication, puts it off until then. The Envoys of a gateway that
+// the catalogue no longer has lose all they had at once.
 //
 // Publish does not wait for Envoys to have it: see [Server.WaitAcked]. It is bounded by a few
 // seconds. Nothing of the catalogue can fail any more, but it may be that an Envoy does not

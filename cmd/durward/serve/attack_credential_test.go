@@ -13,6 +13,7 @@ import (
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	newStreet(t).rows(t)
+	ownPorts(t)
 	for _, rows := range []map[string]func(*testing.T){
 		credentialRows, cryptoRows, formRows, claimRows, kindRows, keyRows, replyRows, portRows, abuseRows, proofRows, identityRows, reloadRows, doorRows,
 	} {

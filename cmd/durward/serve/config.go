@@ -88,7 +88,7 @@ func (s *Server) apply(ctx context.Context, cat *catalog.Catalogue) error {
 	s.shown.Store(cat)
 	s.state.serving(cat.Revision, servers)
 	if err := prepared.Publish(); err != nil {
-		s.log.Error("the configuration serves, but some envoys may not have been told: they are with the next change, or when they connect again", "error", err)
+		s.log.Error("the configuration serves, but some envoys may not have been told; they will be with the next change, or when they connect again", "error", err)
 	}
 	return nil
 }

@@ -35,9 +35,9 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 )
 
-// TestTLS holds the rows of the catalogue of attacks that are about our own ports.
-func TestTLS(t *testing.T) {
-	t.Parallel()
+// ownPorts holds the rows that are about who may call our own ports, all at one server.
+func ownPorts(t *testing.T) {
+	t.Helper()
 	okta, c := newSecured(t)
 	const edge = `name: edge, listen: "127.0.0.1:0", `
 	c.replace = strings.NewReplacer(
