@@ -67,7 +67,7 @@ func readFiles(path string) ([]file, []catalog.Finding, error) {
 	if found != nil {
 		return nil, []catalog.Finding{*found}, nil
 	}
-	files, findings := readAll(path, names, nil)
+	files, findings, _ := readAll(path, names, nil)
 	return files, findings, nil
 }
 
@@ -96,8 +96,9 @@ func namesAt(path string) ([]string, *catalog.Finding, error) {
 	return names, nil, nil
 }
 
-// readAll reads files, of which some may be known from before by their names.
-func readAll(path string, names []string, known map[string]file) (files []file, findings []catalog.Finding) {
+// readAll reads files, of which some may be known from before by their names. gone is one
+// that was there when they were listed, or a link that leads nowhere.
+func readAll(path string, names []string, known map[string]file) (files []file, findings []catalog.Finding, gone string) {
 	total := 0
 	for _, name := range names {
 		f, err := readFile(name, known[name])
@@ -106,16 +107,19 @@ func readAll(path string, names []string, known map[string]file) (files []file, 
 			findings = append(findings, tooLarge(name))
 			continue
 		case err != nil:
+			if errors.Is(err, fs.ErrNotExist) {
+				gone = name
+			}
 			findings = append(findings, newFinding(unreadable, name, reasonOf(err)))
 			continue
 		}
 		if total += len(f.data); total > maxTotalBytes {
 			findings = append(findings, newFinding(outOfBounds, path, "the files are larger than 64 MiB in all"))
-			return nil, findings
+			return nil, findings, ""
 		}
 		files = append(files, f)
 	}
-	return files, findings
+	return files, findings, gone
 }
 
 // listDirectory returns the paths of the catalogue files, or of the policy tests, in a

@@ -149,7 +149,11 @@ func (r *Reader) attempt(miss bool) (Text, error) {
 	if found != nil {
 		text.findings = []catalog.Finding{*found}
 	} else {
-		text.files, text.findings = readAll(r.path, names, r.read)
+		var gone string
+		if text.files, text.findings, gone = readAll(r.path, names, r.read); miss && gone != "" {
+			// So it is for a moment while ..data is swapped.
+			return Text{}, &UnsettledError{File: gone, Why: "is not there"}
+		}
 	}
 	if err := settled(r.path, names, text.files); err != nil {
 		return Text{}, err

@@ -165,3 +165,25 @@ func TestReadOfOthers(t *testing.T) {
 		t.Errorf("a volume: after %v and %d warnings it reads %q", took, warnings, text)
 	}
 }
+
+// TestReadWaitsForTheSwap: a link that leads nowhere for a moment, as those through ..data do
+// while the version that they led to is removed, is no mistake; one that goes on is.
+func TestReadWaitsForTheSwap(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "b.yaml"), []byte("b\n"))
+	succeed(t, os.Symlink("target", filepath.Join(dir, "a.yaml")))
+	text, err := source.NewReader(dir).Read(t.Context())
+	if got := joined(text); err != nil || got != "b\n" {
+		t.Errorf("a link that leads nowhere: %q, %v", got, err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() {
+		if err := os.WriteFile(filepath.Join(dir, "target"), []byte("a\n"), 0o600); err != nil {
+			t.Error(err)
+		}
+	})
+	text, err = source.NewReader(dir).Read(t.Context())
+	if got := joined(text); err != nil || got != "a\nb\n" {
+		t.Errorf("a link that led nowhere for 50 ms: %q, %v", got, err)
+	}
+}
